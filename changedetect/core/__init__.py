@@ -1,0 +1,1 @@
+"""The types that flow along the line: no input or output, no algorithms."""

@@ -1,0 +1,118 @@
+"""Tables: detections, changes and activity, with declared columns, dtypes and units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import pandas as pd
+
+from changedetect.errors import ChangeDetectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TIME = "datetime64[us, UTC]"
+
+MEASURE_COLUMNS = {
+    "scene_id": "object",
+    "acquired": TIME,
+    "gsd_m": "float64",  # of the grid the pixels were compared on
+    "status": "object",  # appeared | modified | disappeared
+    "score": "float64",  # peak |score|, sigma
+    "area_m2": "float64",
+    "length_m": "float64",  # along the object: trenches along their line, others the longer side
+    "width_m": "float64",
+    "orientation_deg": "float64",  # of the longer side, 0 to 180 clockwise from north
+    "flags": "object",  # tuple of str
+    "features": "object",  # dict str -> float: what the rules looked at, kept for review
+}
+"""Columns `measure` fills, with geometry in the grid's reference system."""
+
+CLASS_COLUMNS = {
+    "class": "object",
+    "confidence": "float64",  # 0 to 1
+    "count": "Int64",  # items in a group (equipment, crowd), 1 for single objects
+    "count_low": "Int64",  # 90 % interval of the count
+    "count_high": "Int64",
+}
+"""Columns `classify` adds."""
+
+LINK_COLUMNS = {"zone": "object", "change_id": "object"}
+"""Columns `link` adds: None outside zones, None while unlinked."""
+
+DETECTION_COLUMNS = MEASURE_COLUMNS | CLASS_COLUMNS | LINK_COLUMNS
+
+CHANGE_COLUMNS = {
+    "id": "object",
+    "aoi": "object",
+    "zone": "object",
+    "class": "object",
+    "status": "object",
+    "absent_until": TIME,
+    "first_seen": TIME,
+    "last_seen": TIME,
+    "gone_by": TIME,
+    "n_seen": "int64",
+    "n_clear": "int64",
+    "count": "Int64",
+    "looks": "object",  # list of (datetime, present | absent | unclear)
+    "score": "float64",
+    "confidence": "float64",
+    "area_m2": "float64",
+    "length_m": "float64",
+    "width_m": "float64",
+    "orientation_deg": "float64",
+    "flags": "object",
+}
+
+ACTIVITY_COLUMNS = {
+    "datetime": TIME,
+    "aoi": "object",
+    "zone": "object",
+    "class": "object",
+    "count": "Int64",  # <NA> where obscured: an unseen place is unknown, not zero
+    "area_m2": "float64",
+    "status": "object",  # clear | partial | obscured
+    "clear_fraction": "float64",
+    "scene_id": "object",
+}
+
+
+def geo_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], crs: str) -> gpd.GeoDataFrame:
+    """Return a GeoDataFrame with exactly the declared `columns` and a geometry, in `crs`; no rows is an empty table."""
+    frame = _typed(rows, {**columns, "geometry": "object"})
+    return gpd.GeoDataFrame(frame, geometry="geometry", crs=crs)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return a DataFrame with exactly the declared `columns`; no rows is an empty table."""
+    return _typed(rows, columns)
+
+
+def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    records = list(rows)
+    for record in records[:1]:
+        if set(record) != set(columns):
+            odd = sorted(set(record) ^ set(columns))
+            raise ChangeDetectError("a table row does not have the declared columns", found=odd)
+    data: dict[str, pd.Series] = {}
+    for name, dtype in columns.items():
+        values = [record[name] for record in records]
+        if dtype == "object":
+            series = pd.Series([None] * len(values), dtype="object", name=name)
+            for i, value in enumerate(values):
+                series.iat[i] = value
+        elif dtype == TIME:
+            series = pd.Series(pd.to_datetime(values, utc=True), name=name).astype(TIME)
+        else:
+            series = pd.Series(values, dtype=dtype, name=name)  # type: ignore[call-overload]
+        data[name] = series
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def require_columns(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
+    """Raise unless `frame` has the `columns`."""
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ChangeDetectError(f"{what} lacks columns", found=list(frame.columns), needed=missing)

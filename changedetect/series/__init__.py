@@ -1,0 +1,1 @@
+"""The time axis: detections linked into changes, and activity counted."""
