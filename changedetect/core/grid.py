@@ -132,7 +132,7 @@ class Grid:
         rows, cols = self.shape
         x = self.transform.c + (np.arange(cols) + 0.5) * self.gsd_m
         y = self.transform.f - (np.arange(rows) + 0.5) * self.gsd_m
-        return x, y
+        return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
     def blocks(self, block_px: int) -> Iterator[tuple[slice, slice]]:
         """Yield (rows, cols) slices of side at most `block_px` that tile the grid, row-major."""

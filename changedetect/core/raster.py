@@ -79,7 +79,7 @@ class Raster:
         """Return one band, (row, col) float32."""
         if name not in self.bands:
             raise GridError("raster has no such band", found=name, needed=self.bands)
-        return self.data[self.bands.index(name)]
+        return np.asarray(self.data[self.bands.index(name)])
 
     def select(self, names: Sequence[str]) -> Raster:
         """Return the raster with only the named bands, in that order."""

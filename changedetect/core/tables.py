@@ -106,7 +106,7 @@ def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
         elif dtype == TIME:
             series = pd.Series(pd.to_datetime(values, utc=True), name=name).astype(TIME)
         else:
-            series = pd.Series(values, dtype=dtype, name=name)  # type: ignore[call-overload]
+            series = pd.Series(values, dtype=dtype, name=name)
         data[name] = series
     return pd.DataFrame(data, columns=list(columns))
 

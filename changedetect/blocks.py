@@ -1,0 +1,143 @@
+"""Run a block-local function over a grid with a halo: serially, on threads or on a Dask cluster.
+
+The one place that knows Dask. The same function gives the same bytes however it is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from changedetect.core.raster import Raster
+from changedetect.errors import UsageError
+
+if TYPE_CHECKING:
+    from changedetect.core.grid import Grid
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BLOCK_PX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """How independent pieces of work are run."""
+
+    workers: int = 1
+    """Threads; 1 runs serially."""
+    client: Any = None
+    """A `distributed.Client` of an existing cluster, or None."""
+
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Yield `function(item)` in the order of `items`; at most a few results wait in memory."""
+        if self.client is not None:
+            yield from self._on_cluster(function, items)
+        elif self.workers == 1 or len(items) < 2:
+            yield from map(function, items)
+        else:
+            yield from self._on_threads(function, items)
+
+    def _on_threads(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        import dask
+
+        # Chunks of twice the workers bound what is held at once, as Dask itself would start everything.
+        step = 2 * self.workers
+        for start in range(0, len(items), step):
+            tasks = [dask.delayed(function, pure=False)(item) for item in items[start : start + step]]
+            yield from dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+
+    def _on_cluster(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        futures = self.client.map(function, list(items), pure=False)
+        for future in futures:
+            yield future.result()
+            future.release()
+
+
+@contextmanager
+def open_runner(workers: int | None = None, scheduler: str | None = None) -> Iterator[Runner]:
+    """Yield a `Runner`: threads (default: one per core), or an existing Dask cluster at `scheduler`.
+
+    Raises
+    ------
+    UsageError
+        Fewer than one worker, or no scheduler answers at the address.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError("needs at least one worker", where="--workers", found=workers)
+    count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if scheduler is None:
+        yield Runner(workers=count)
+        return
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout="10s", set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UsageError(
+            "no Dask scheduler answers there",
+            where="--scheduler",
+            found=f"{scheduler} ({type(error).__name__})",
+            needed="an address like tcp://127.0.0.1:8786",
+        ) from None
+    try:
+        yield Runner(workers=count, client=client)
+    finally:
+        client.close()
+
+
+def map_blocks(
+    function: Callable[..., Raster],
+    rasters: Sequence[Any],
+    halo_px: int,
+    runner: Runner | None = None,
+    block_px: int = BLOCK_PX,
+) -> Raster:
+    """Return `function(*blocks)` stitched over the whole grid.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the same window of each raster, returns a Raster on that window whose values more than
+        `halo_px` from the window's edge do not depend on where the window ends.
+    rasters : sequence
+        Objects with `.grid` and `.crop(rows, cols)`, all on one grid.
+    halo_px : int
+        Reach of `function` in pixels.
+    block_px : int
+        Side of a block without its halo.
+    """
+    grid: Grid = rasters[0].grid
+    for raster in rasters[1:]:
+        grid.require_same(raster.grid, "map_blocks")
+    windows = list(grid.blocks(block_px))
+
+    def one(window: tuple[slice, slice]) -> Raster:
+        rows, cols = window
+        around = tuple(
+            slice(max(s.start - halo_px, 0), min(s.stop + halo_px, n)) for s, n in zip(window, grid.shape, strict=True)
+        )
+        result = function(*(raster.crop(*around) for raster in rasters))
+        top, left = rows.start - around[0].start, cols.start - around[1].start
+        return result.crop(slice(top, top + rows.stop - rows.start), slice(left, left + cols.stop - cols.start))
+
+    return _stitch(grid, windows, (runner or Runner()).map(one, windows))
+
+
+def _stitch(grid: Grid, windows: Sequence[tuple[slice, slice]], parts: Iterator[Raster]) -> Raster:
+    data: np.ndarray[Any, Any] | None = None
+    quality = np.zeros(grid.shape, np.uint16)
+    first: Raster | None = None
+    for (rows, cols), part in zip(windows, parts, strict=True):
+        if data is None:
+            first, data = part, np.empty((part.data.shape[0], *grid.shape), np.float32)
+        data[:, rows, cols] = part.data
+        quality[rows, cols] = part.quality
+    if data is None or first is None:
+        raise UsageError("a grid without blocks cannot be stitched")
+    return Raster(data, quality, grid, first.bands, first.unit)

@@ -1,0 +1,92 @@
+"""Plan the grid: one projected grid in metres for the AOI, before a pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import geopandas as gpd
+from pydantic import Field
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from shapely import union_all
+from shapely.geometry.base import BaseGeometry
+
+from changedetect.core.aoi import Aoi
+from changedetect.core.grid import Grid
+from changedetect.core.scene import Scene
+from changedetect.errors import ConfigError, DataError, NothingToDoError
+
+
+@dataclass(frozen=True, slots=True)
+class GridParams:
+    """The working grid."""
+
+    gsd_m: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Pixel size in metres; None takes the finest of the scenes."""
+    crs: str | None = None
+    """A projected reference system in metres, for example EPSG:32652; None takes the UTM zone of the AOI."""
+    halo_m: Annotated[float, Field(ge=0, le=5000)] = 30.0
+    """Ground read beyond the AOI, so that filters and registration see past its edge."""
+    max_pixels: Annotated[int, Field(gt=0)] = 400_000_000
+    """Largest grid that is attempted; beyond it whole-image stages would not fit in memory."""
+
+
+def plan_grid(aoi: Aoi, scenes: Sequence[Scene], params: GridParams | None = None) -> Grid:
+    """Return the grid of the part of the AOI that scenes cover, plus a halo.
+
+    Raises
+    ------
+    NothingToDoError
+        No scene covers any of the AOI.
+    ConfigError
+        `grid.crs` is unknown or not in metres.
+    DataError
+        The grid would be larger than `max_pixels`.
+    """
+    params = params or GridParams()
+    crs = _projected(params.crs, aoi.geometry)
+    covered = to_crs(aoi.geometry.intersection(union_all([scene.footprint for scene in scenes])), crs)
+    if covered.area == 0:
+        raise NothingToDoError(
+            "no scene covers the AOI",
+            where=aoi.name,
+            found=f"{len(scenes)} scenes within {_degrees(union_all([s.footprint for s in scenes]).bounds)}",
+            needed=_degrees(aoi.geometry.bounds),
+        )
+    gsd_m = params.gsd_m or round(min(scene.gsd_m for scene in scenes), 2)
+    left, bottom, right, top = covered.bounds
+    halo = params.halo_m
+    pixels = (right - left + 2 * halo) * (top - bottom + 2 * halo) / gsd_m**2
+    if pixels > params.max_pixels:
+        raise DataError(
+            "the AOI is too large for one grid",
+            where=aoi.name,
+            found=f"{pixels / 1e6:.0f} million pixels of {gsd_m:g} m",
+            needed=f"at most {params.max_pixels / 1e6:.0f} million",
+            hint=f"a smaller geometry or --set grid.gsd_m={gsd_m * 2:g}",
+        )
+    return Grid.from_bounds(crs, (left - halo, bottom - halo, right + halo, top + halo), gsd_m)
+
+
+def to_crs(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    """Return a WGS 84 geometry in another reference system."""
+    return gpd.GeoSeries([geometry], crs=4326).to_crs(crs).iloc[0]
+
+
+def _projected(crs: str | None, geometry: BaseGeometry) -> str:
+    if crs is None:
+        epsg = gpd.GeoSeries([geometry], crs=4326).estimate_utm_crs().to_epsg()
+        return f"EPSG:{epsg}"
+    try:
+        parsed = CRS.from_user_input(crs)
+    except CRSError:
+        raise ConfigError("is not a known reference system", where="grid.crs", found=crs) from None
+    if not parsed.is_projected or any(axis.unit_name != "metre" for axis in parsed.axis_info):
+        raise ConfigError("must be projected, in metres", where="grid.crs", found=crs, hint="EPSG:32652 (a UTM zone)")
+    return crs
+
+
+def _degrees(bounds: tuple[float, float, float, float]) -> str:
+    return "lon {0:.4f} to {2:.4f}, lat {1:.4f} to {3:.4f}".format(*bounds)
