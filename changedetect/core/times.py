@@ -1,0 +1,36 @@
+"""Times as text: ISO 8601 in UTC, the only form that is written or shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+
+def to_iso(time: Any) -> str | None:
+    """Return a datetime as ISO 8601 in UTC with ``Z``, None for a missing one; naive times are UTC."""
+    if time is None or pd.isna(time):
+        return None
+    moment: datetime = pd.Timestamp(time).to_pydatetime(warn=False)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def from_iso(text: str | None) -> datetime | None:
+    """Return ISO 8601 text as an aware UTC datetime, None for None or empty; naive text is UTC.
+
+    Raises
+    ------
+    ValueError
+        The text is not ISO 8601.
+    """
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def to_stem(time: datetime) -> str:
+    """Return a time as it goes into file names, for example ``2024-10-05T022000Z``."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")

@@ -1,0 +1,45 @@
+"""Where a result comes from: versions of the libraries and the identity of the files that were read."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import changedetect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "rasterio", "shapely", "pyproj", "geopandas")
+
+_CHUNK_BYTES = 1 << 20
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of this program, of Python and of the libraries that shape its numbers."""
+    found = {"changedetect": changedetect.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def describe_inputs(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return path, size in bytes and sha256 of each file; a folder or a remote address has neither (None)."""
+    return [_describe(str(path)) for path in dict.fromkeys(map(str, paths))]
+
+
+def _describe(path: str) -> dict[str, Any]:
+    file = Path(path)
+    if not file.is_file():
+        return {"path": path, "size_bytes": None, "sha256": None}
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return {"path": path, "size_bytes": file.stat().st_size, "sha256": digest.hexdigest()}
