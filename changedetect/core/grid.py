@@ -114,12 +114,16 @@ class Grid:
         c0, c1, _ = cols.indices(self.shape[1])
         if r1 <= r0 or c1 <= c0:
             raise GridError("crop is empty", found=(rows, cols), needed=f"part of {self.shape}")
-        return Grid(self.crs, self.transform * Affine.translation(c0, r0), (r1 - r0, c1 - c0))
+        return Grid(self.crs, self._moved(r0, c0), (r1 - r0, c1 - c0))
+
+    def _moved(self, rows: int, cols: int) -> Affine:
+        g = self.transform.a
+        return Affine(g, 0.0, self.transform.c + cols * g, 0.0, -g, self.transform.f - rows * g)
 
     def pad(self, px: int) -> Grid:
         """Return the grid grown by `px` pixels on every side (negative shrinks)."""
         rows, cols = self.shape
-        return Grid(self.crs, self.transform * Affine.translation(-px, -px), (rows + 2 * px, cols + 2 * px))
+        return Grid(self.crs, self._moved(-px, -px), (rows + 2 * px, cols + 2 * px))
 
     def coarsen(self, factor: int) -> Grid:
         """Return the grid of pixels `factor` times larger that covers this one, snapped to its own multiples."""

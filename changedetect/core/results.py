@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from changedetect.core.quality import is_valid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -121,6 +122,23 @@ class Baseline:
     def valid(self) -> NDArray[np.bool_]:
         """True where at least one clear look exists, (row, col)."""
         return np.asarray(self.looks > 0)
+
+    def crop(self, rows: slice, cols: slice) -> Baseline:
+        """Return the part of the baseline in a row and column slice."""
+        return replace(
+            self,
+            centre=self.centre[:, rows, cols],
+            spread=self.spread[:, rows, cols],
+            looks=self.looks[rows, cols],
+            grid=self.grid.crop(rows, cols),
+        )
+
+    def select(self, names: Sequence[str]) -> Baseline:
+        """Return the baseline with only the named bands, in that order."""
+        if tuple(names) == self.bands:
+            return self
+        index = [self.bands.index(name) for name in names]
+        return replace(self, centre=self.centre[index], spread=self.spread[index], bands=tuple(names))
 
     def band(self, name: str) -> NDArray[np.float32]:
         """Return the centre of one band, (row, col)."""

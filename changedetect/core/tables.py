@@ -10,7 +10,7 @@ import pandas as pd
 from changedetect.errors import ChangeDetectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 TIME = "datetime64[us, UTC]"
 
@@ -88,6 +88,12 @@ def geo_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], crs
 def table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     """Return a DataFrame with exactly the declared `columns`; no rows is an empty table."""
     return _typed(rows, columns)
+
+
+def join_tables(parts: Sequence[gpd.GeoDataFrame], columns: Mapping[str, str], crs: str) -> gpd.GeoDataFrame:
+    """Return the rows of several geo tables below each other, as one table with the declared `columns`."""
+    rows = [row for part in parts for row in part[[*columns, "geometry"]].to_dict("records")]
+    return geo_table(rows, columns, crs)
 
 
 def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:

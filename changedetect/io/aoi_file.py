@@ -140,8 +140,10 @@ def end_of(text: str, where: str) -> dt.datetime:
 
 def _geometry(value: dict[str, Any] | str, base_dir: Path, where: str) -> BaseGeometry:
     geometry = _read_vector(base_dir / value, where) if isinstance(value, str) else _from_geojson(value, where)
-    if geometry.is_empty or geometry.geom_type not in ("Polygon", "MultiPolygon") or geometry.area == 0:
+    if geometry.is_empty or geometry.geom_type not in ("Polygon", "MultiPolygon"):
         raise ConfigError("must be a polygon with an area", where=where, found=geometry.geom_type)
+    if not geometry.is_valid:
+        raise ConfigError(f"is not a valid polygon: {explain_validity(geometry)}", where=where)
     left, bottom, right, top = geometry.bounds
     if not (-180 <= left <= right <= 180 and -90 <= bottom <= top <= 90):
         raise ConfigError(
@@ -154,8 +156,6 @@ def _geometry(value: dict[str, Any] | str, base_dir: Path, where: str) -> BaseGe
         raise ConfigError(
             "crosses the antimeridian", where=where, found=f"{left:g} to {right:g}", hint="split it into two AOI files"
         )
-    if not geometry.is_valid:
-        raise ConfigError(f"is not a valid polygon: {explain_validity(geometry)}", where=where)
     return geometry
 
 
