@@ -1,0 +1,45 @@
+"""Settings of the linking of detections over dates."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkParams:
+    """How detections of different dates become one change."""
+
+    min_iou: Share = 0.3
+    """Overlap (intersection over union) at which two outlines are one object; outlines of one object on two
+    sensors with a pixel of misregistration rarely fall below it."""
+    min_share: Share = 0.5
+    """Share of the smaller outline inside the other that also links them: a trench grows, a 3 m look blurs a hut."""
+    min_iou_single: Share = 0.4
+    """The same for single vessels and aircraft, whose successor often takes the same place, but never exactly."""
+    min_length_ratio: Share = 0.75
+    """Shorter over longer length of one vessel or aircraft on two looks (ends are uncertain by a pixel or two)."""
+    min_width_ratio: Share = 0.5
+    """Narrower over wider; widths of moored ships blend with the quay."""
+    max_turn_deg: Annotated[float, Field(ge=0.0, le=90.0)] = 20.0
+    """Turn of the longer side between two looks of one vessel or aircraft; applies to elongated outlines."""
+    max_gap_days: Positive = 5.0
+    """Longest time out of sight after which a vessel or aircraft counts as the same one; a call lasts a day or two."""
+    min_clear: Share = 0.7
+    """Share of the outline that must be seen for a look to tell present from absent."""
+    min_kept_sigma: Positive = 1.5
+    """Score, averaged along the change's own pattern, that shows a change without a detection."""
+    min_kept_share: Share = 0.35
+    """The same as a share of what the change measured on its best look; the larger of both limits holds.
+    Between half of the limit and the limit a look is unclear."""
+    quantum_m: Positive = 10.0
+    """Centroids are rounded to this in the identifier, so that a pixel more or less does not rename a change."""
+    persistence_gain: Share = 0.5
+    """How far another look's confidence counts: 0 not at all, 1 as fully independent evidence."""
+    min_absent_once: Annotated[int, Field(ge=1)] = 2
+    """A structure seen on one look and clearly absent on this many later ones is flagged `seen_once`."""
+    max_points: Annotated[int, Field(ge=16)] = 4096
+    """Pixels sampled under one outline at most."""
