@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter
+
+from changedetect.blocks import Runner, map_blocks, open_runner
+from changedetect.core.grid import Grid
+from changedetect.core.raster import Raster
+from changedetect.errors import GridError, UsageError
+
+GRID = Grid.from_bounds("EPSG:32652", (0, 0, 90, 70), 1.0)
+
+
+def noise(grid=GRID):
+    return Raster.make(np.random.default_rng(1).normal(size=(2, *grid.shape)), grid, ("a", "b"), "dn")
+
+
+def smooth(raster):
+    """Box mean of 7 pixels that knows nothing beyond its window; exact more than 3 pixels from its edge."""
+    return raster.with_data(uniform_filter(raster.data.astype(np.float64), (0, 7, 7), mode="constant"))
+
+
+@pytest.mark.parametrize("runner", [Runner(), Runner(workers=2)], ids=["serial", "threads"])
+@pytest.mark.parametrize("block_px", [8, 33, 64, 1000])
+def test_any_block_size_gives_the_same_bytes(runner, block_px):
+    raster = noise()
+    whole = smooth(raster)
+    stitched = map_blocks(smooth, [raster], 4, runner, block_px)
+    np.testing.assert_allclose(stitched.data, whole.data, atol=1e-6)
+    assert stitched.grid == GRID
+    assert stitched.bands == ("a", "b")
+
+
+def test_a_halo_that_is_too_small_shows():
+    raster = noise()
+    assert np.abs(map_blocks(smooth, [raster], 0, block_px=16).data - smooth(raster).data).max() > 0.05
+
+
+def test_several_rasters_must_share_a_grid():
+    raster = noise()
+    total = map_blocks(lambda a, b: a.with_data(a.data + b.data), [raster, raster], 0, block_px=20)
+    np.testing.assert_array_equal(total.data, 2 * raster.data)
+    with pytest.raises(GridError, match="map_blocks: grids differ"):
+        map_blocks(lambda a, b: a, [raster, noise(GRID.pad(1))], 0)
+
+
+@pytest.mark.parametrize("runner", [Runner(), Runner(workers=3)])
+def test_map_keeps_the_order(runner):
+    assert list(runner.map(lambda x: x * x, list(range(20)))) == [x * x for x in range(20)]
+
+
+def test_runs_on_an_existing_dask_cluster():
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        open_runner(scheduler=cluster.scheduler_address) as runner,
+    ):
+        raster = noise()
+        np.testing.assert_array_equal(
+            map_blocks(smooth, [raster], 4, runner, 40).data, map_blocks(smooth, [raster], 4, Runner(), 40).data
+        )
+
+
+def test_refusals():
+    with pytest.raises(UsageError, match="--workers: needs at least one worker; found 0"), open_runner(workers=0):
+        pass
+    with pytest.raises(UsageError, match="no Dask scheduler answers there"), open_runner(scheduler="tcp://127.0.0.1:9"):
+        pass
