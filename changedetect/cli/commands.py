@@ -1,0 +1,112 @@
+"""The commands: each reads its options, makes one library call and shows the result.
+
+The library is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from changedetect.cli import options
+from changedetect.errors import NotYetError
+
+
+@click.command()
+@options.aoi_argument
+@options.run_options
+@options.json_option
+@options.loudness_options
+def run(aoi: Path, as_json: bool, verbose: bool, quiet: bool, **chosen: Any) -> None:
+    """Do the whole job for one AOI and write outputs/<name>/."""
+    from changedetect import pipeline
+    from changedetect.cli import progress, show
+    from changedetect.gather import RunOptions
+
+    with progress.listening(verbose, quiet) as listener:
+        report = pipeline.run(aoi, RunOptions(**chosen), listener)
+    show.run_report(report, as_json)
+
+
+@click.command()
+@options.aois_argument
+@click.option("--month", metavar="YYYY-MM", help="Only scenes of that month.")
+@options.run_options
+@options.json_option
+@options.loudness_options
+def batch(**_: Any) -> None:
+    """Do many AOIs, working only on scenes that are new (not in this version)."""
+    raise NotYetError("batch is not in this version", hint="changedetect run for each AOI file")
+
+
+@click.command()
+@options.aoi_argument
+@options.scene_options
+@options.json_option
+@options.loudness_options
+def scenes(aoi: Path, as_json: bool, verbose: bool, quiet: bool, **chosen: Any) -> None:
+    """List the scenes found and whether each can be used."""
+    from changedetect import pipeline
+    from changedetect.cli import progress, show
+    from changedetect.gather import RunOptions
+
+    with progress.listening(verbose, quiet) as listener:
+        records = pipeline.list_scenes(aoi, RunOptions(**chosen), listener)
+    show.scene_list(records, as_json)
+
+
+@click.command()
+@options.aois_argument
+@options.json_option
+def validate(aois: tuple[Path, ...], as_json: bool) -> None:
+    """Check AOI files and their settings without reading pixels."""
+    from changedetect import pipeline
+    from changedetect.cli import show
+
+    results = pipeline.validate(aois)
+    show.validation(results, as_json)
+    raise click.exceptions.Exit(max((error.exit_code for _, error in results if error), default=0))
+
+
+@click.command()
+@options.aoi_argument
+@click.option("--out", metavar="DIR", type=options.PATH, required=True, help="Folder to write into.")
+@options.set_option
+@options.loudness_options
+def simulate(aoi: Path, out: Path, sets: tuple[str, ...], verbose: bool, quiet: bool) -> None:
+    """Write simulated scenes, their truth and an AOI file that runs on them."""
+    from changedetect import pipeline
+    from changedetect.cli import progress, show
+
+    with progress.listening(verbose, quiet) as listener:
+        written = pipeline.simulate_to(aoi, out, sets, listener)
+    show.simulated(written, out)
+
+
+@click.command()
+@options.out_dir_argument
+@click.argument("truth", metavar="TRUTH.geojson", type=options.PATH)
+@options.json_option
+def evaluate(out_dir: Path, truth: Path, as_json: bool) -> None:
+    """Score outputs against truth: recall, precision, dating, counting."""
+    from changedetect import evaluation
+    from changedetect.cli import show
+
+    show.scores(evaluation.evaluate(out_dir, truth), as_json)
+
+
+@click.command()
+@options.out_dir_argument
+def report(out_dir: Path) -> None:
+    """Make report.html again (not in this version)."""
+    raise NotYetError(
+        "report.html is not in this version",
+        where=str(out_dir),
+        hint="changes.geojson in QGIS, and the pictures in quicklooks/",
+    )
+
+
+ALL = (run, batch, scenes, validate, simulate, evaluate, report)
+"""In the order of the help."""
