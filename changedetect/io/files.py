@@ -1,0 +1,164 @@
+"""Raster files: opened quietly, their headers, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rasterio
+from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from changedetect.errors import DataError, NotYetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+# GDAL's own messages repeat, less clearly, what the errors raised here say.
+logging.getLogger("rasterio").setLevel(logging.CRITICAL + 1)
+
+_GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
+    "GDAL_NUM_THREADS": "1",
+    "CPL_DEBUG": "OFF",
+    "GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE",
+}
+
+_REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "ftp://", "/vsicurl", "/vsis3", "/vsigs", "/vsiaz")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a raster file says about itself, without its pixels."""
+
+    path: str
+    driver: str
+    count: int
+    dtype: str
+    shape: tuple[int, int]
+    """(rows, cols)."""
+    crs: str | None
+    """Authority string or WKT; for GCPs, theirs."""
+    transform: Affine | None
+    """None where the file has none (the identity counts as none)."""
+    gcps: tuple[Any, ...]
+    rpcs: Any
+    nodata: tuple[float | None, ...]
+    descriptions: tuple[str | None, ...]
+    colours: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    tags: dict[str, str]
+
+
+@contextmanager
+def open_raster(path: str) -> Iterator[Any]:
+    """Yield an open rasterio dataset; whatever GDAL says comes out as one `DataError` naming the file.
+
+    Raises
+    ------
+    DataError
+        The file is missing, empty, not a raster, or breaks off while it is read.
+    """
+    _require_file(path)
+    try:
+        with warnings.catch_warnings(), rasterio.Env(**_GDAL_OPTIONS):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                yield source
+    except RasterioError as err:
+        raise DataError("cannot be read as a raster", where=path, found=_reason(err, path)) from err
+
+
+def _require_file(path: str) -> None:
+    if path.lower().startswith(_REMOTE):
+        raise NotYetError(
+            "imagery on the network is not read yet", where=path, hint="download the file and give its path"
+        )
+    if path.startswith("/vsi") or ":" in path.split("/")[0]:
+        return
+    file = Path(path)
+    try:
+        if not file.exists():
+            raise DataError("no such file", where=path)
+        if file.is_file() and file.stat().st_size == 0:
+            raise DataError("the file is empty", where=path)
+    except OSError as err:
+        raise DataError("cannot be opened", where=path, found=err.strerror) from err
+
+
+def _reason(err: BaseException, path: str) -> str:
+    cause: BaseException = err
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(str(cause).replace(path, "the file").replace(Path(path).name, "the file").split())
+    return text[:160].rstrip(". ") or type(err).__name__
+
+
+def read_header(path: str) -> Header:
+    """Return what a raster file says about itself, without reading pixels."""
+    with open_raster(path) as src:
+        gcps, gcp_crs = src.gcps
+        crs = src.crs or gcp_crs
+        transform = None if src.transform == Affine.identity() else src.transform
+        if transform is not None and abs(transform.determinant) == 0:
+            raise DataError("the geotransform is degenerate", where=path, found=tuple(transform)[:6])
+        if any(dtype.startswith("complex") for dtype in src.dtypes):
+            raise DataError(
+                "complex pixels are not supported",
+                where=path,
+                found=src.dtypes[0],
+                hint="a detected (amplitude) product of the same scene",
+            )
+        return Header(
+            path=path,
+            driver=src.driver,
+            count=src.count,
+            dtype=src.dtypes[0],
+            shape=(src.height, src.width),
+            crs=crs.to_string() if crs else None,
+            transform=transform,
+            gcps=tuple(gcps) if transform is None else (),
+            rpcs=src.rpcs if transform is None else None,
+            nodata=tuple(src.nodatavals),
+            descriptions=tuple(src.descriptions),
+            colours=tuple(colour.name for colour in src.colorinterp),
+            scales=tuple(src.scales),
+            offsets=tuple(src.offsets),
+            tags={str(key): str(value) for key, value in _all_tags(src).items()},
+        )
+
+
+def _all_tags(src: Any) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for domain in ("IMAGERY", "IMD"):
+        tags.update(src.tags(ns=domain))
+    tags.update(src.tags())
+    return tags
+
+
+def read_pixels(src: Any, indexes: Sequence[int], rows: tuple[int, int], cols: tuple[int, int]) -> NDArray[np.generic]:
+    """Return bands `indexes` of the half-open window `rows` x `cols` of an open dataset, (band, row, col)."""
+    window = rasterio.windows.Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
+    pixels: NDArray[np.generic] = src.read(list(indexes), window=window)
+    return pixels
+
+
+def hash_file(path: str | Path) -> str:
+    """Return the sha256 of a file, hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+    except OSError as err:
+        raise DataError("cannot be read", where=str(path), found=err.strerror) from err
+    return digest.hexdigest()

@@ -1,0 +1,201 @@
+"""Read: one scene's pixels on one grid, resampled once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from changedetect.core.quality import UNUSABLE, Quality
+from changedetect.core.raster import Raster
+from changedetect.errors import DataError
+from changedetect.io import resample
+from changedetect.io.mapping import Mapping, map_grid
+from changedetect.io.masks import read_mask
+from changedetect.io.sensors import Sensors, load_sensors
+from changedetect.io.tiles import Mosaic, Numbers, make_mosaics, read_window
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.grid import Grid
+    from changedetect.core.results import Warp
+    from changedetect.core.scene import Asset, Scene
+
+_BAD = np.uint16(UNUSABLE)
+_NODATA = np.uint16(Quality.NODATA)
+
+Pixels = tuple["NDArray[np.float32]", "NDArray[np.uint16]"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadParams:
+    """How pixels are brought onto the grid."""
+
+    resampling: Literal["cubic", "lanczos", "bilinear", "nearest"] = "cubic"
+    """Kernel; cubic keeps edges and spoils only two pixels around unusable ones, lanczos keeps finer texture and spoils
+    four."""
+    average_above: Annotated[float, Field(ge=1.0, le=100.0)] = 1.5
+    """File pixels per grid pixel above which whole file pixels are averaged first, against aliasing."""
+    window_px: Annotated[int, Field(ge=65536, le=1 << 28)] = 1 << 24
+    """Largest number of file pixels held at a time, over all bands; bounds memory, changes no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Assets stored in the same files, so read together."""
+
+    assets: tuple[Asset, ...]
+    mosaics: tuple[Mosaic, ...]
+    numbers: Numbers
+
+
+def read(
+    scene: Scene,
+    grid: Grid,
+    bands: Sequence[str] | None = None,
+    warp: Warp | None = None,
+    params: ReadParams = ReadParams(),
+    *,
+    sensors: Sensors | None = None,
+) -> Raster:
+    """Return a scene's bands on a grid, (band, row, col) float32 in the scene's unit, with quality bits.
+
+    Each grid pixel's centre is followed through map, warp and georeference to its place in the file, and sampled
+    there once. Outside the scene data are 0 and NODATA.
+
+    Parameters
+    ----------
+    scene : Scene
+    grid : Grid
+    bands : sequence of str, optional
+        Standard band names wanted, in order; default all of the scene's.
+    warp : Warp, optional
+        Where the grid's pixels lie in this scene, from registration.
+    params : ReadParams
+    sensors : Sensors, optional
+        For the meaning of masks; default the shipped table.
+
+    Raises
+    ------
+    DataError
+        A file is missing, broken or cannot be placed, or the scene lacks a band.
+    """
+    wanted = tuple(bands) if bands is not None else scene.bands
+    groups = _group_assets(scene, wanted)
+    table = sensors or (load_sensors() if scene.masks else None)
+    data = np.zeros((len(wanted), *grid.shape), np.float32)
+    quality = np.zeros(grid.shape, np.uint16)
+    for rows, cols in grid.blocks(_block_px(groups, grid, params)):
+        part = grid.crop(rows, cols)
+        mappings: dict[tuple[object, ...], Mapping] = {}
+        for group in groups:
+            values, bits = _read_group(group, part, warp, params, mappings)
+            for asset, band in zip(group.assets, values, strict=True):
+                data[wanted.index(asset.band), rows, cols] = band
+            quality[rows, cols] |= bits
+        for mask in scene.masks:
+            kind = table.mask(mask.kind, where=mask.path) if table else None
+            if kind is not None:
+                like = groups[0].mosaics[0].place
+                edge_px = _kernel_reach_px(like.gsd_m, grid.gsd_m, params)
+                quality[rows, cols] |= read_mask(mask, kind, part, warp, like, edge_px)
+    data[:, (quality & _NODATA) != 0] = 0
+    return Raster(data, quality, grid, wanted, scene.unit)
+
+
+def _group_assets(scene: Scene, wanted: tuple[str, ...]) -> list[_Group]:
+    by_name = {asset.band: asset for asset in scene.assets}
+    missing = [name for name in wanted if name not in by_name]
+    if missing or not wanted:
+        raise DataError("scene lacks a band", where=scene.id, found=scene.bands, needed=missing or "a band")
+    by_files: dict[tuple[tuple[str, ...], float | None], list[Asset]] = {}
+    for name in wanted:
+        asset = by_name[name]
+        by_files.setdefault((asset.paths, asset.nodata), []).append(asset)
+    groups = []
+    for (paths, nodata), assets in by_files.items():
+        numbers = Numbers(tuple(asset.index for asset in assets), nodata, together=scene.unit == "display")
+        groups.append(_Group(tuple(assets), tuple(make_mosaics(paths, scene.crs)), numbers))
+    return groups
+
+
+def _kernel_reach_px(file_gsd_m: float, grid_gsd_m: float, params: ReadParams) -> int:
+    """Return how many grid pixels the kernel reaches over."""
+    reach = max(resample.TAPS[params.resampling][1], 0)
+    return math.ceil(reach * max(1.0, file_gsd_m / grid_gsd_m))
+
+
+def _block_px(groups: list[_Group], grid: Grid, params: ReadParams) -> int:
+    """Return the side of the blocks a grid is read in so that no file window grows too large."""
+    heaviest = 1.0
+    for group in groups:
+        for mosaic in group.mosaics:
+            per = max(grid.gsd_m / mosaic.place.gsd_m, 1.0) ** 2
+            heaviest = max(heaviest, per * len(group.assets))
+    return int(min(max(math.sqrt(params.window_px / heaviest), 64), 8192))
+
+
+def _read_group(
+    group: _Group, grid: Grid, warp: Warp | None, params: ReadParams, mappings: dict[tuple[object, ...], Mapping]
+) -> Pixels:
+    """Return the values and quality of the assets of one set of files on a grid; earlier files win."""
+    data = np.zeros((len(group.assets), *grid.shape), np.float32)
+    bits = np.full(grid.shape, _NODATA)
+    for mosaic in group.mosaics:
+        place = mosaic.place
+        key = (place.crs, place.transform, place.shape) if place.transform is not None else (place.path,)
+        if key not in mappings:
+            mappings[key] = map_grid(place, grid, warp)
+        part, part_bits = _read_mosaic(mosaic, group.numbers, mappings[key], params)
+        better = ((bits & _BAD) != 0) & (((part_bits & _BAD) == 0) | ((bits & _NODATA) != 0))
+        data = np.where(better, part, data)
+        bits = np.where(better, part_bits, bits)
+    scale = np.array([asset.scale for asset in group.assets], np.float32)[:, None, None]
+    offset = np.array([asset.offset for asset in group.assets], np.float32)[:, None, None]
+    return data * scale + offset, bits
+
+
+def _read_mosaic(mosaic: Mosaic, numbers: Numbers, mapping: Mapping, params: ReadParams) -> Pixels:
+    """Return one native image on the mapped grid: averaged if finer, then sampled once."""
+    rows, cols = mosaic.place.shape
+    kr, kc = (max(1, round(per)) if per > params.average_above else 1 for per in mapping.per_px)
+    phase_r = _phase(mapping.origin[0], mapping.per_px[0], kr)
+    phase_c = _phase(mapping.origin[1], mapping.per_px[1], kc)
+    row, col = (mapping.row - phase_r) / kr - 0.5, (mapping.col - phase_c) / kc - 0.5
+    first, last = resample.TAPS[params.resampling]
+    r0, r1 = _span(row, (first, last), (-1, math.ceil((rows - phase_r) / kr)))
+    c0, c1 = _span(col, (first, last), (-1, math.ceil((cols - phase_c) / kc)))
+    if r1 <= r0 or c1 <= c0:
+        shape = mapping.col.shape
+        return np.zeros((len(numbers.indexes), *shape), np.float32), np.full(shape, _NODATA)
+    data, bits = read_window(
+        mosaic, numbers, (r0 * kr + phase_r, r1 * kr + phase_r), (c0 * kc + phase_c, c1 * kc + phase_c)
+    )
+    if kr > 1 or kc > 1:
+        data, bits = resample.average_cells(data, bits, (kr, kc))
+    return resample.remap(data, bits, col - c0, row - r0, params.resampling)
+
+
+def _phase(origin: float, per_px: float, factor: int) -> int:
+    """Return the file pixel at which cells of `factor` pixels begin, so that they are the grid's own pixels.
+
+    Only where a grid pixel spans a whole number of file pixels; else cells begin with the file, wherever the block.
+    """
+    if factor == 1 or abs(per_px / factor - 1) > 1e-6:
+        return 0
+    return math.floor(round(origin - factor / 2, 3) + 0.5) % factor
+
+
+def _span(position: NDArray[np.float64], taps: tuple[int, int], limits: tuple[int, int]) -> tuple[int, int]:
+    """Return the half-open range of pixels the samples within the image need."""
+    inside = position[(position >= limits[0] - 1) & (position <= limits[1] + 1)]
+    if inside.size == 0:
+        return 0, 0
+    low = max(math.floor(float(inside.min())) + taps[0] - 4, limits[0])
+    high = min(math.floor(float(inside.max())) + taps[1] + 5, limits[1])
+    return low, high

@@ -1,0 +1,193 @@
+"""Resampling of one native window: averaged where finer than the grid, then one kernel, with validity carried along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from changedetect.core.quality import UNUSABLE, Quality
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TAPS = {"nearest": (0, 0), "bilinear": (0, 1), "cubic": (-1, 2), "lanczos": (-3, 4)}
+"""First and last tap of each kernel, in pixels from the one at or before the sample."""
+
+_CODES = {"bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
+_STEPS = 32  # OpenCV's remap knows 32 positions within a pixel
+_BAD = np.uint16(UNUSABLE)
+_NODATA = np.uint16(Quality.NODATA)
+_EDGE = np.uint16(Quality.EDGE)
+
+
+def average_cells(
+    data: NDArray[np.float32], bits: NDArray[np.uint16], factor: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """Return means of the usable pixels in cells of `factor` (rows, cols) pixels, and the cells' quality.
+
+    A cell is usable when at least half of its pixels are; else it carries the bits of all of them.
+    Data are (band, row, col) and divisible by the factor; bits (row, col).
+    """
+    kr, kc = factor
+    bands, rows, cols = data.shape
+    cells = bits.reshape(rows // kr, kr, cols // kc, kc)
+    usable = (cells & _BAD) == 0
+    count = usable.sum(axis=(1, 3), dtype=np.float32)
+    values = np.where(usable, data.reshape(bands, rows // kr, kr, cols // kc, kc), 0)
+    mean = values.sum(axis=(2, 4), dtype=np.float32) / np.maximum(count, 1)
+    every = np.bitwise_or.reduce(np.bitwise_or.reduce(cells, axis=3), axis=1)
+    good = count * 2 >= kr * kc
+    return mean.astype(np.float32), np.where(good, every & ~_BAD, every).astype(np.uint16)
+
+
+def quantise(position: NDArray[np.float64], kernel: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return pixel and 1/32 step within it to sample at so that a ramp comes out at `position` (centre convention).
+
+    OpenCV's cubic kernel (a = -0.75) does not reproduce a ramp: at a quarter pixel it is 0.047 px off. The step is
+    chosen so that it does, to 0.023 px.
+
+    References
+    ----------
+    Keys, Cubic convolution interpolation for digital image processing, 1981, doi:10.1109/TASSP.1981.1163711.
+    """
+    # Rounding first keeps numerical dust from deciding which way a step goes.
+    position = np.rint(position * 4096) / 4096
+    if kernel == "nearest":
+        return np.floor(position + 0.5).astype(np.int32), np.zeros(position.shape, np.int32)
+    pixel = np.floor(position)
+    part = position - pixel
+    if kernel == "cubic":
+        step = _CUBIC_STEP[np.rint(part * 4096).astype(np.int32)]
+    else:
+        step = np.rint(part * _STEPS).astype(np.int32)
+    return (pixel + step // _STEPS).astype(np.int32), (step % _STEPS).astype(np.int32)
+
+
+def _cubic_steps() -> NDArray[np.int32]:
+    at = np.arange(_STEPS + 1) / _STEPS
+    comes_out = at**3 - 1.5 * at**2 + 1.5 * at
+    wanted = np.arange(4097) / 4096
+    return np.searchsorted((comes_out[1:] + comes_out[:-1]) / 2, wanted).astype(np.int32)
+
+
+_CUBIC_STEP = _cubic_steps()
+
+
+def remap(
+    data: NDArray[np.float32],
+    bits: NDArray[np.uint16],
+    col: NDArray[np.float64],
+    row: NDArray[np.float64],
+    kernel: str,
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """Return data and quality sampled at fractional (col, row) of a window (centre convention: 0, 0 is a centre).
+
+    A sample takes the bits of its nearest pixel; one whose kernel touches an unusable pixel, or leaves the window,
+    is EDGE. Unusable pixels are filled from their neighbours first, so that nothing bleeds.
+
+    Parameters
+    ----------
+    data : (band, row, col) float32
+    bits : (row, col) uint16
+    col, row : (out_row, out_col) float64
+    kernel : cubic, lanczos, bilinear or nearest
+    """
+    first, last = TAPS[kernel]
+    (ix, sx), (iy, sy) = quantise(col, kernel), quantise(row, kernel)
+    pad = last - first + 2
+    padded = np.pad(bits, pad, constant_values=_NODATA)
+    limit_y, limit_x = padded.shape[0] - 1 - last, padded.shape[1] - 1 - last
+    ix, sx = _within(ix + pad, sx, -first, limit_x)
+    iy, sy = _within(iy + pad, sy, -first, limit_y)
+    quality = padded[iy + (sy * 2 >= _STEPS), ix + (sx * 2 >= _STEPS)].copy()
+    touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
+    quality[touched & ((quality & _BAD) == 0)] |= _EDGE
+    filled = fill_unusable(data, bits, max(last, -first) + 1)
+    filled = np.pad(filled, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    out = _sample(filled, (ix, sx), (iy, sy), kernel)
+    bad = ~np.isfinite(out).all(axis=0) | ((quality & _NODATA) != 0)
+    out[:, bad] = 0
+    quality[bad] |= _NODATA
+    return out, quality
+
+
+def _within(
+    pixel: NDArray[np.int32], step: NDArray[np.int32], low: int, high: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return pixels clipped to where every tap exists; clipped ones land in the no-data rim."""
+    inside = (pixel >= low) & (pixel < high)
+    return np.clip(pixel, low, high - 1), np.where(inside, step, 0)
+
+
+def _touches(
+    bits: NDArray[np.uint16],
+    taps: tuple[int, int],
+    rows: tuple[NDArray[np.int32], NDArray[np.bool_]],
+    cols: tuple[NDArray[np.int32], NDArray[np.bool_]],
+) -> NDArray[np.bool_]:
+    """Return True where a tap with weight is unusable; a sample on a pixel centre has one tap along that axis."""
+    bad = (bits & _BAD) != 0
+    (iy, between_y), (ix, between_x) = rows, cols
+    if not bad.any():
+        return np.zeros(iy.shape, bool)
+    across = _any_tap(bad, taps, axis=1)
+    out = np.where(between_x, across[iy, ix], bad[iy, ix])
+    if between_y.any():
+        along = _any_tap(bad, taps, axis=0)
+        both = _any_tap(across, taps, axis=0)
+        out = np.where(between_y, np.where(between_x, both[iy, ix], along[iy, ix]), out)
+    return out
+
+
+def _any_tap(bad: NDArray[np.bool_], taps: tuple[int, int], axis: int) -> NDArray[np.bool_]:
+    out = bad.copy()
+    n = bad.shape[axis]
+    for tap in range(taps[0], taps[1] + 1):
+        if tap > 0:
+            source, target = slice(tap, n), slice(0, n - tap)
+        elif tap < 0:
+            source, target = slice(0, n + tap), slice(-tap, n)
+        else:
+            continue
+        pick = (source, slice(None)) if axis == 0 else (slice(None), source)
+        put = (target, slice(None)) if axis == 0 else (slice(None), target)
+        out[put] |= bad[pick]
+    return out
+
+
+def fill_unusable(data: NDArray[np.float32], bits: NDArray[np.uint16], reach_px: int) -> NDArray[np.float32]:
+    """Return data with unusable pixels within `reach_px` of usable ones set to their neighbours' mean, others 0."""
+    known = ((bits & _BAD) == 0).astype(np.float32)
+    if known.all():
+        return data
+    filled = np.where(known > 0, data, np.float32(0))
+    if not known.any():
+        return filled
+    box = np.ones((3, 3), np.float32)
+    for _ in range(reach_px):
+        weight = cv2.filter2D(known, cv2.CV_32F, box, borderType=cv2.BORDER_CONSTANT)
+        new = (known == 0) & (weight > 0)
+        if not new.any():
+            break
+        for band in filled:
+            total = cv2.filter2D(band, cv2.CV_32F, box, borderType=cv2.BORDER_CONSTANT)
+            band[new] = total[new] / weight[new]
+        known[new] = 1
+    return filled
+
+
+def _sample(
+    data: NDArray[np.float32],
+    cols: tuple[NDArray[np.int32], NDArray[np.int32]],
+    rows: tuple[NDArray[np.int32], NDArray[np.int32]],
+    kernel: str,
+) -> NDArray[np.float32]:
+    (ix, sx), (iy, sy) = cols, rows
+    if kernel == "nearest" or not (sx.any() or sy.any()):
+        return np.ascontiguousarray(data[:, iy, ix])
+    x = (ix + sx / _STEPS).astype(np.float32)
+    y = (iy + sy / _STEPS).astype(np.float32)
+    code = _CODES[kernel]
+    return np.stack([cv2.remap(band, x, y, code, borderMode=cv2.BORDER_REPLICATE) for band in data])
