@@ -1,0 +1,80 @@
+"""One picture of the whole place with everything that was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+from PIL import Image, ImageDraw
+
+from changedetect.core.aoi import TARGETS
+from changedetect.report import images
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changedetect.core.grid import Grid
+    from changedetect.core.raster import Raster
+    from changedetect.core.run import RunResults, WriteParams
+
+_HEAD_PX, _LEGEND_PX = 34, 30
+
+
+def overview_scene(results: RunResults) -> dict[str, Any] | None:
+    """Return the record of the scene the overview shows: the clearest used one, the last of equals; None if none."""
+    used = [dict(record) for record in results.scene_records if record["used"] and not record.get("baseline")]
+    finest = min((record["gsd_m"] for record in used), default=0.0)
+    sharp = [record for record in used if record["gsd_m"] <= 1.5 * finest]
+    return max(sharp, key=lambda record: (round(record["clear_fraction"], 1), record["datetime"]), default=None)
+
+
+def overview_grid(results: RunResults, params: WriteParams) -> Grid:
+    """Return the grid of the overview: that of the run, coarser where it is larger than the picture."""
+    grid = results.grid
+    return grid.coarsen(max(1, round(max(grid.shape) / params.overview_px)))
+
+
+def draw_overview(folder: Path, results: RunResults, image: Raster, params: WriteParams) -> None:
+    """Write `folder`/overview.png: an image with the outlines of all changes by class, legend, scale bar and north."""
+    grid = image.grid
+    scale = params.overview_px / max(grid.shape)
+    size = (max(1, round(grid.shape[1] * scale)), max(1, round(grid.shape[0] * scale)))
+    bands = images.shown_bands([image])
+    view = images.to_picture(image, bands, images.common_stretch([image], bands), size)
+    area = gpd.GeoSeries([results.aoi.geometry], crs=4326).to_crs(grid.crs).iloc[0]
+    images.draw_outline(view, area, grid, (200, 200, 200), 1)
+    for change in results.changes.to_dict("records"):
+        shape = change["geometry"].buffer(1.5 * grid.gsd_m, join_style="mitre")
+        images.draw_outline(view, shape, grid, images.CLASS_COLOURS.get(change["class"], images.PAPER))
+    images.draw_scale_bar(view, grid.gsd_m / scale)
+    images.draw_north(view)
+    page = Image.new("RGB", (max(size[0], 560), size[1] + _HEAD_PX + _LEGEND_PX), images.PAPER)
+    page.paste(view, (0, _HEAD_PX))
+    _draw_head(page, results)
+    _draw_legend(page, results, size[1] + _HEAD_PX + 7)
+    page.save(folder / "overview.png")
+
+
+def _draw_head(page: Image.Image, results: RunResults) -> None:
+    end = images.write(page, (8, 8), _title(results, overview_scene(results)), 17)
+    if results.simulated:
+        images.write(page, (end + 16, 8), "SIMULATED", 17, images.WARNING)
+
+
+def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
+    if record is None:
+        return results.aoi.name
+    return f"{results.aoi.name}   {str(record['datetime'])[:10]}   {record.get('sensor') or 'unnamed sensor'}"
+
+
+def _draw_legend(page: Image.Image, results: RunResults, top: float) -> None:
+    counts = Counter(results.changes["class"])
+    x: float = 8
+    pen = ImageDraw.Draw(page)
+    for kind in (name for name in TARGETS if counts[name]):
+        pen.rectangle((x, top + 1, x + 15, top + 15), fill=images.CLASS_COLOURS[kind], outline=images.INK)
+        x = images.write(page, (x + 21, top), f"{kind} {counts[kind]}", 15) + 22
+    if not counts:
+        images.write(page, (x, top), "no changes", 15)
