@@ -1,0 +1,255 @@
+"""The displacement field: a penalised cubic B-spline whose smoothness is chosen by held-out error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from changedetect.core.results import bspline_basis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SHIFT = float("inf")
+"""Penalty that leaves a constant only."""
+AFFINE = 1e5
+"""Penalty on bending that leaves, in effect, an affine."""
+PENALTIES = (SHIFT, AFFINE, 1e3, 10.0, 1.0, 0.1, 0.01, 0.001)
+"""Penalties tried on image blocks, smoothest first."""
+
+_FOLDS = 5
+_TRUNCATE_SIGMA = 8.0
+_TIE_SHARE = 0.01
+"""A smoother field within 1 % of the least held-out loss is preferred."""
+_DOUBT_PX = 0.3
+"""Held-out error (90 % quantile) beyond which ties held out singly are looked at too."""
+_SHORT_WARP_SHARE = 0.5
+"""Single ties decide if they halve the error of the smoother choice: shared noise never did, a short warp does."""
+_SLOPE_SHARE = 1e-4
+"""Weak pull of the slopes to zero, so that ties along a line cannot tilt the rest of the scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """Local measurements of u with their information."""
+
+    position: NDArray[np.float64]
+    """(n, 2) row and column as shares of the grid, 0 to 1."""
+    value: NDArray[np.float64]
+    """(n, 2) measured u (row, col), px of the full grid."""
+    info: NDArray[np.float64]
+    """(n, 2, 2) information (inverse covariance up to one common factor)."""
+    group: NDArray[np.int64]
+    """(n,) ties of one group are held out together."""
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A fitted displacement field and how well it predicts what it has not seen."""
+
+    coefficients: NDArray[np.float64]
+    """(2, n + 3, m + 3), px of the full grid."""
+    penalty: float = SHIFT
+    weight: NDArray[np.float64] | None = None
+    """(ties,) robust weight, 0 to 1."""
+    held_out_px: NDArray[np.float64] | None = None
+    """(ties,) |u - measured| where the tie was held out, px."""
+    group: NDArray[np.int64] | None = None
+    """(ties,) what was held out together."""
+    spread_px: NDArray[np.float64] | None = None
+    """(draws, ties) half the distance of fits on two disjoint halves, px."""
+
+    @property
+    def model(self) -> str:
+        """shift, affine or field."""
+        return {SHIFT: "shift", AFFINE: "affine"}.get(self.penalty, "field")
+
+    def at(self, row: NDArray[np.float64], col: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return u at every pair of `row` and `col` shares, (2, rows, cols), px of the full grid."""
+        by_row = bspline_basis(row, self.coefficients.shape[1] - 3)
+        by_col = bspline_basis(col, self.coefficients.shape[2] - 3)
+        return np.stack([by_row @ plane @ by_col.T for plane in self.coefficients])
+
+
+def constant_field(shift_px: Sequence[float]) -> Field:
+    """Return the field that is `shift_px` (row, col) everywhere."""
+    return Field(np.ones((2, 4, 4)) * np.asarray(shift_px, np.float64)[:, None, None])
+
+
+def affine_field(matrix: NDArray[np.float64]) -> Field:
+    """Return the field u = matrix (2, 3) @ (1, row share, col share)."""
+    # the coefficients that reproduce a straight line lie on it at the Greville abscissae: -1, 0, 1, 2 intervals
+    knot = np.arange(-1.0, 3.0)
+    plane = matrix[:, 0, None, None] + matrix[:, 1, None, None] * knot[:, None] + matrix[:, 2, None, None] * knot
+    return Field(plane, AFFINE)
+
+
+def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float] = PENALTIES) -> Field:
+    """Return the field that predicts held-out ties best; a tie within 1 % goes to the smoother one.
+
+    Each penalty is fitted with robust weights 1 / (1 + (m / 2 sigma)^2), m the Mahalanobis residual, starting from
+    the weights of the smoother one before it. Whole groups are held out, so that an error neighbours share is not
+    taken for warp; only where that leaves large errors, which ties held out singly show to be a warp shorter than
+    two groups, the single ones decide.
+    """
+    design = _Design(ties, intervals)
+    coarse = _choose(_try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties), ties)
+    if float(np.quantile(coarse.miss_px, 0.9)) > _DOUBT_PX:
+        single = np.arange(len(ties))
+        trials = _try_penalties(design, ties, _assign_folds(single, _FOLDS, seed=0), penalties)
+        fine = _choose(trials, ties)
+        same = next(trial for trial in trials if trial.penalty == coarse.penalty)
+        if float(np.median(fine.miss_px)) < _SHORT_WARP_SHARE * float(np.median(same.miss_px)):
+            return _to_field(fine, replace(ties, group=single))
+    return _to_field(coarse, ties)
+
+
+def add_spread(field: Field, ties: Ties, draws: int = 2) -> Field:
+    """Return the field with the half distances of fits on random disjoint halves of the groups."""
+    if field.group is None or field.weight is None:
+        return field
+    intervals = (field.coefficients.shape[1] - 3, field.coefficients.shape[2] - 3)
+    design = _Design(ties, intervals)
+    spread = np.zeros((draws, len(ties)))
+    for draw in range(draws):
+        half = _assign_folds(field.group, 2, seed=draw + 1) == 0
+        first = design.predict(design.solve(field.weight * half, field.penalty))
+        second = design.predict(design.solve(field.weight * ~half, field.penalty))
+        spread[draw] = np.hypot(*(first - second).T) / 2.0
+    return replace(field, spread_px=spread)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    penalty: float
+    coefficients: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    sigma: float
+    held_out: NDArray[np.float64]
+    """(n, 2) u at the ties, each predicted without its fold."""
+    miss_px: NDArray[np.float64]
+
+
+def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[_Trial]:
+    weight = np.ones(len(ties))
+    trials: list[_Trial] = []
+    for penalty in penalties:
+        for _ in range(2 if trials else 3):
+            residual = _mahalanobis(ties, design.predict(design.solve(weight, penalty)))
+            sigma = _robust_sigma(residual)
+            weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
+        held_out = np.zeros((len(ties), 2))
+        for fold in range(int(folds.max()) + 1):
+            out = folds == fold
+            held_out[out] = design.predict(design.solve(weight * ~out, penalty))[out]
+        miss_px = np.hypot(*(held_out - ties.value).T)
+        trials.append(_Trial(penalty, design.solve(weight, penalty), weight, sigma, held_out, miss_px))
+    return trials
+
+
+def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
+    limit = _TRUNCATE_SIGMA * min(trial.sigma for trial in trials)
+    loss = [float(np.mean(np.minimum(_mahalanobis(ties, trial.held_out), limit) ** 2)) for trial in trials]
+    return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
+
+
+def _to_field(trial: _Trial, ties: Ties) -> Field:
+    return Field(trial.coefficients, trial.penalty, trial.weight, trial.miss_px, ties.group)
+
+
+class _Design:
+    """Normal equations of the spline in banded form; the order of unknowns is row, column, component."""
+
+    def __init__(self, ties: Ties, intervals: tuple[int, int]) -> None:
+        n_row, n_col = intervals[0] + 3, intervals[1] + 3
+        row_index, row_weight = _local_basis(ties.position[:, 0], intervals[0])
+        col_index, col_weight = _local_basis(ties.position[:, 1], intervals[1])
+        self.shape = (n_row, n_col)
+        self.size = 2 * n_row * n_col
+        self.knot = (row_index[:, :, None] * n_col + col_index[:, None, :]).reshape(len(ties), 16)
+        self.basis = (row_weight[:, :, None] * col_weight[:, None, :]).reshape(len(ties), 16)
+        self.ties = ties
+        self.bands = 2 * (3 * n_col + 3) + 2
+        unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(len(ties), 32)
+        i, j = np.tril_indices(32)
+        self.flat = (unknown[:, i] - unknown[:, j]) * self.size + unknown[:, j]
+        basis = np.repeat(self.basis, 2, axis=1)
+        self.terms = basis[:, i] * basis[:, j] * ties.info[:, i % 2, j % 2]
+        self.unknown = unknown
+        pull = np.einsum("nij,nj->ni", ties.info, ties.value)
+        self.pull = (self.basis[:, :, None] * pull[:, None, :]).reshape(len(ties), 32)
+        self.bend, self.slope = _penalties(n_row, n_col, self.bands)
+
+    def solve(self, weight: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
+        """Return coefficients (2, rows, cols) of the weighted, penalised fit."""
+        if penalty == SHIFT:
+            info = np.einsum("n,nij->ij", weight, self.ties.info)
+            pull = np.einsum("n,nij,nj->i", weight, self.ties.info, self.ties.value)
+            shift = np.linalg.solve(info + np.eye(2) * (1e-12 + 1e-9 * np.trace(info)), pull)
+            return np.ones((2, *self.shape)) * shift[:, None, None]
+        terms = (self.terms * weight[:, None]).ravel()
+        flat = np.asarray(np.bincount(self.flat.ravel(), terms, self.bands * self.size), np.float64)
+        matrix = flat.reshape(self.bands, self.size)
+        right = np.bincount(self.unknown.ravel(), (self.pull * weight[:, None]).ravel(), self.size)
+        unit = max(float(matrix[0].mean()), 1e-12)
+        matrix = matrix + unit * (penalty * self.bend + _SLOPE_SHARE * self.slope)
+        matrix[0] += 1e-9 * unit
+        solution = solveh_banded(matrix, right, lower=True, check_finite=False)
+        return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
+
+    def predict(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return u at the ties, (n, 2)."""
+        flat = coefficients.reshape(2, -1)
+        return np.stack([(flat[k][self.knot] * self.basis).sum(axis=1) for k in range(2)], axis=1)
+
+
+def _local_basis(position: NDArray[np.float64], intervals: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    basis = bspline_basis(position, intervals)
+    first = np.minimum((np.clip(position, 0.0, 1.0) * intervals).astype(np.int64), intervals - 1)
+    index = first[:, None] + np.arange(4)
+    return index, np.take_along_axis(basis, index, axis=1)
+
+
+def _penalties(n_row: int, n_col: int, bands: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Second and first differences squared, in the banded order of `_Design`."""
+
+    def gram(n: int, order: int) -> NDArray[np.float64]:
+        step = np.diff(np.eye(n), order, axis=0)
+        return np.asarray(step.T @ step)
+
+    eye_row, eye_col = np.eye(n_row), np.eye(n_col)
+    bend = np.kron(gram(n_row, 2), eye_col) + np.kron(eye_row, gram(n_col, 2))
+    bend += 2.0 * np.kron(gram(n_row, 1), gram(n_col, 1))
+    slope = np.kron(gram(n_row, 1), eye_col) + np.kron(eye_row, gram(n_col, 1))
+    out = []
+    for dense in (bend, slope):
+        banded = np.zeros((bands, 2 * n_row * n_col))
+        below, left = np.nonzero(np.tril(dense))
+        for k in range(2):
+            banded[2 * (below - left), 2 * left + k] = dense[below, left]
+        out.append(banded)
+    return out[0], out[1]
+
+
+def _assign_folds(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    names, inverse = np.unique(group, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    return np.asarray(order[inverse] % max(min(folds, len(names)), 1), np.int64)
+
+
+def _mahalanobis(ties: Ties, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+    miss = predicted - ties.value
+    return np.asarray(np.sqrt(np.maximum(np.einsum("ni,nij,nj->n", miss, ties.info, miss), 0.0)))
+
+
+def _robust_sigma(residual: NDArray[np.float64]) -> float:
+    """Scale of a two-dimensional residual: its median over the median of the Rayleigh distribution."""
+    return max(float(np.median(residual)) / 1.1774, 1e-9)

@@ -1,0 +1,233 @@
+"""Where to start: whole-image correlation, then window correlations and the affine most of them agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import scipy.fft
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_WHITEN = 0.5
+"""Exponent of the cross-spectrum's magnitude taken off: half whitening; full whitening was worst at every size."""
+_TAPER = 0.15
+_LOBE_PX = 6
+"""Half side of the main peak, px: a second peak counts outside it."""
+_STEP_SHARE = 40 / 128
+_MIN_VALID = 0.2
+_MIN_WINDOW_PX = 48
+_WINDOW_PEAK_SIGMA = 6.0
+_WINDOW_PEAK_RATIO = 1.1
+_MIN_RHO = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The whole-image correlation peak."""
+
+    shift_px: tuple[int, int]
+    """(row, col) of u."""
+    sigma: float
+    """Height in robust standard deviations of the surface."""
+    ratio: float
+    """Height over the best other peak."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTies:
+    """Window correlations that passed the gates."""
+
+    position: NDArray[np.float64]
+    """(n, 2) row, col of the window centres, px (pixel corners at whole numbers)."""
+    value: NDArray[np.float64]
+    """(n, 2) u, px."""
+    weight: NDArray[np.float64]
+    """(n,) squared peak height, sigma, bounded."""
+    window_px: int
+
+
+def find_peak(
+    reference: NDArray[np.float32], moving: NDArray[np.float32], limit_px: tuple[int, int], reach: int
+) -> Peak:
+    """Return the shift u at which the features (feature, row, col) correlate best within `reach` px.
+
+    The second peak is looked for within `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity.
+    """
+    rows, cols = reference.shape[1:]
+    size = tuple(scipy.fft.next_fast_len(int(np.ceil(n * 4 / 3)), real=True) for n in (rows, cols))
+    taper = _tukey(rows)[:, None] * _tukey(cols)[None, :]
+    total = np.zeros((2 * limit_px[0] + 1, 2 * limit_px[1] + 1), np.float32)
+    for a, b in zip(reference, moving, strict=True):
+        spectrum = np.conj(scipy.fft.rfft2(a * taper, size)) * scipy.fft.rfft2(b * taper, size)
+        surface = _correlate(spectrum, size, limit_px)
+        spread = _robust_spread(surface)
+        if spread > 0:
+            total += surface / spread
+    spread = _robust_spread(total)
+    if spread == 0:
+        return Peak((0, 0), 0.0, 0.0)
+    near = np.zeros(total.shape, bool)
+    near[tuple(slice(max(n - reach, 0), n + reach + 1) for n in limit_px)] = True
+    r, c = np.unravel_index(int(np.argmax(np.where(near, total, -np.inf))), total.shape)
+    height = float(total[r, c])
+    total[max(r - _LOBE_PX, 0) : r + _LOBE_PX + 1, max(c - _LOBE_PX, 0) : c + _LOBE_PX + 1] = 0.0
+    other = max(float(total.max()), 1e-9)
+    return Peak((int(r) - limit_px[0], int(c) - limit_px[1]), height / spread, height / other)
+
+
+def match_windows(
+    reference: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    moving: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    weight: NDArray[np.float64],
+    window_px: int,
+) -> WindowTies:
+    """Return the shifts left between two feature stacks on one lattice, window by window.
+
+    Parameters
+    ----------
+    reference, moving : (features, valid)
+        (feature, row, col) float32 and (row, col) bool, True = usable.
+    weight : (feature,)
+        How much each feature counts.
+    window_px : int
+        Side of a window, px.
+    """
+    (a, a_ok), (b, b_ok) = reference, moving
+    both = cv2.integral((a_ok & b_ok).astype(np.uint8))
+    hann = np.hanning(window_px + 2)[1:-1].astype(np.float32)
+    taper = hann[:, None] * hann[None, :]
+    used = np.flatnonzero(weight > 0)
+    found = []
+    for r in _starts(a.shape[1], window_px):
+        for c in _starts(a.shape[2], window_px):
+            inside = both[r + window_px, c + window_px] - both[r, c + window_px] - both[r + window_px, c] + both[r, c]
+            if inside < _MIN_VALID * window_px**2:
+                continue
+            cut = (used, slice(r, r + window_px), slice(c, c + window_px))
+            tie = _match_one(a[cut] * taper, b[cut] * taper, weight[used])
+            if tie is not None:
+                found.append((r + window_px / 2, c + window_px / 2, *tie))
+    table = np.array(found, np.float64).reshape(-1, 5)
+    return WindowTies(table[:, :2], table[:, 2:4], np.minimum(table[:, 4], 20.0) ** 2, window_px)
+
+
+def window_sizes(window_px: int, shape: tuple[int, int]) -> list[int]:
+    """Return the window sides to try, px: the given one, then halves down to 48, none beyond half the image."""
+    sizes = [min(window_px, max(min(shape) // 2, _MIN_WINDOW_PX))]
+    while sizes[-1] > _MIN_WINDOW_PX:
+        sizes.append(max(sizes[-1] // 2, _MIN_WINDOW_PX))
+    return [size for size in sizes if size <= min(shape)]
+
+
+def feature_weights(a: NDArray[np.float32], b: NDArray[np.float32], both: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return rho / (1 - rho^2) per feature over the pixels of `both`, 0 where the correlation rho is below .03."""
+    inside = both.astype(np.float32)
+    out = np.zeros(len(a))
+    for i, (p, q) in enumerate(zip(a, b, strict=True)):
+        u, v = (p * inside).ravel(), (q * inside).ravel()
+        power = float(u @ u) * float(v @ v)
+        rho = float(u @ v) / np.sqrt(power) if power > 0 else 0.0
+        rho = min(rho, 0.995)
+        out[i] = rho / (1.0 - rho**2) if rho >= _MIN_RHO else 0.0
+    return out
+
+
+def fit_consensus(ties: WindowTies, extent_px: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the affine (2, 3) u = M (1, row, col) most windows agree on, and which windows lie within 2 px of it.
+
+    Truncated loss (MSAC) over 200 draws, half of them shifts, half affines bounded by 2 %; then reweighted least
+    squares. Few or collinear windows give a shift: the slopes are held towards zero by a weak prior.
+
+    References
+    ----------
+    Torr and Zisserman, MLESAC, CVIU 78:138-156, 2000, doi:10.1006/cviu.1999.0832.
+    """
+    rng = np.random.default_rng(0)
+    n = len(ties.value)
+    terms = np.column_stack([np.ones(n), ties.position])
+    best: NDArray[np.float64] = np.zeros((2, 3))
+    best_loss = np.inf
+    for draw in range(200):
+        model: NDArray[np.float64] = np.zeros((2, 3))
+        if draw % 2 == 0 or n < 3:
+            model[:, 0] = ties.value[rng.integers(n)]
+        else:
+            pick = rng.choice(n, 3, replace=False)
+            if abs(np.linalg.det(terms[pick])) < 1e-3 * extent_px**2:
+                continue
+            model = np.asarray(np.linalg.solve(terms[pick], ties.value[pick]).T, np.float64)
+            if np.abs(model[:, 1:]).max() > 0.02:
+                continue
+        miss: NDArray[np.float64] = np.sum((ties.value - terms @ model.T) ** 2, axis=1)
+        loss = float(np.sum(ties.weight * np.minimum(miss, 1.5**2)))
+        if loss < best_loss:
+            best, best_loss = model, loss
+    for _ in range(8):
+        miss = np.hypot(*(ties.value - terms @ best.T).T)
+        best = _solve_affine(terms, ties.value, ties.weight / (1.0 + (miss / 0.75) ** 2) ** 2, extent_px)
+    return best, np.hypot(*(ties.value - terms @ best.T).T) < 2.0
+
+
+def _solve_affine(
+    terms: NDArray[np.float64], value: NDArray[np.float64], weight: NDArray[np.float64], extent_px: float
+) -> NDArray[np.float64]:
+    normal = (terms * weight[:, None]).T @ terms
+    prior = np.diag([0.0, 1.0, 1.0]) * (0.01 * weight.sum() * extent_px**2 / 12.0 * 0.1)
+    return np.asarray(np.linalg.solve(normal + prior + 1e-9 * np.eye(3), (terms * weight[:, None]).T @ value).T)
+
+
+def _match_one(
+    a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float64]
+) -> tuple[float, float, float] | None:
+    side = a.shape[1]
+    limit = side // 4
+    spectrum = np.conj(scipy.fft.rfft2(a)) * scipy.fft.rfft2(b)
+    spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
+    mixed = np.tensordot(weight.astype(np.float32), spectrum, axes=1)
+    surface = np.fft.fftshift(scipy.fft.irfft2(mixed, (side, side)))
+    surface = surface[side // 2 - limit : side // 2 + limit + 1, side // 2 - limit : side // 2 + limit + 1]
+    spread = _robust_spread(surface)
+    r, c = np.unravel_index(int(np.argmax(surface)), surface.shape)
+    if spread == 0 or not (0 < r < 2 * limit and 0 < c < 2 * limit):
+        return None
+    height = float(surface[r, c])
+    row = r - limit + _parabola(surface[r - 1 : r + 2, c])
+    col = c - limit + _parabola(surface[r, c - 1 : c + 2])
+    rest = surface.copy()
+    rest[max(r - 4, 0) : r + 5, max(c - 4, 0) : c + 5] = 0.0
+    if height / spread <= _WINDOW_PEAK_SIGMA or height <= _WINDOW_PEAK_RATIO * float(rest.max()):
+        return None
+    return float(row), float(col), height / spread
+
+
+def _correlate(
+    spectrum: NDArray[np.complex64], size: tuple[int, ...], limit_px: tuple[int, int]
+) -> NDArray[np.float32]:
+    spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
+    full = scipy.fft.irfft2(spectrum, size)
+    rows, cols = (np.arange(-n, n + 1) for n in limit_px)
+    return np.asarray(full[np.ix_(rows, cols)], np.float32)
+
+
+def _parabola(three: NDArray[np.float32]) -> float:
+    left, mid, right = (float(v) for v in three)
+    bend = left - 2.0 * mid + right
+    return 0.5 * (left - right) / bend if bend < 0 else 0.0
+
+
+def _robust_spread(surface: NDArray[np.float32]) -> float:
+    return 1.4826 * float(np.median(np.abs(surface[:: 1 + surface.size // 100_000])))
+
+
+def _starts(length: int, window_px: int) -> NDArray[np.int64]:
+    count = max(round((length - window_px) / (_STEP_SHARE * window_px)), 0) + 1
+    return np.unique(np.linspace(0, length - window_px, count).round().astype(np.int64))
+
+
+def _tukey(length: int) -> NDArray[np.float32]:
+    edge = np.minimum(np.arange(length) + 0.5, length - np.arange(length) - 0.5) / (_TAPER / 2 * length)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(edge, 1.0)), np.float32)

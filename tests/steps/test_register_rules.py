@@ -1,0 +1,164 @@
+"""Registration's conventions, and the rules by which it abstains."""
+
+import numpy as np
+import pytest
+from register_scenes import BANDS, make_grid, render, with_quality
+
+from changedetect.core.quality import Quality
+from changedetect.core.raster import Raster
+from changedetect.errors import GridError
+from changedetect.steps.register import RegisterParams, estimate_shift
+from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field
+
+GRID = make_grid(256)
+P = RegisterParams()
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return render(GRID, noise_seed=1)
+
+
+def noise(grid, seed, sigma=0.003, level=0.05):
+    data = level + np.random.default_rng(seed).normal(0, sigma, (4, *grid.shape))
+    return Raster.make(data, grid, BANDS, "reflectance")
+
+
+def test_sign_of_the_shift_by_a_hand_moved_image():
+    # content of the moving scene lies 3 px too far east and 2 px too far south: it must go 1.5 m west and 1 m north
+    big = render(make_grid(288), noise=0.0)
+    reference = Raster.make(big.data[:, 16:272, 16:272], GRID, BANDS, "reflectance")
+    moving = Raster.make(big.data[:, 14:270, 13:269], GRID, BANDS, "reflectance")
+    warp = estimate_shift(moving, reference, P)
+    assert (warp.dx_m, warp.dy_m) == pytest.approx((-1.5, 1.0), abs=0.01)
+    u = warp.displacement_px(GRID)
+    assert u[:, 128, 128] == pytest.approx((2.0, 3.0), abs=0.02)
+    row, col = 100, 90
+    at = (0, row + round(float(u[0, row, col])), col + round(float(u[1, row, col])))
+    assert moving.data[at] == reference.data[0, row, col]
+
+
+def test_displacement_on_a_crop_is_the_crop_of_the_displacement(reference):
+    moving = render(GRID, lambda y, x: (np.sin(x / 60), np.cos(y / 50)), noise_seed=2)
+    warp = estimate_shift(moving, reference, P)
+    rows, cols = slice(37, 101), slice(60, 200)
+    part = warp.displacement_px(GRID.crop(rows, cols))
+    np.testing.assert_allclose(part, warp.displacement_px(GRID)[:, rows, cols], atol=1e-4)
+    assert np.ptp(part[0]) > 0.3
+
+
+@pytest.mark.parametrize("seed", [31, 77, 123])
+def test_unrelated_scenes_abstain(reference, seed):
+    warp = estimate_shift(render(GRID, seed=seed, noise_seed=2), reference, P)
+    assert warp.status == "abstained"
+    assert not warp.usable
+    assert "needs" in warp.reason
+    assert not warp.displacement_px(GRID).any()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_water_alone_abstains_and_names_the_rule(seed):
+    warp = estimate_shift(noise(GRID, 10 + seed), noise(GRID, 20 + seed), P)
+    assert warp.status == "abstained"
+    assert "no texture in common" in warp.reason or "ambiguous" in warp.reason
+
+
+def test_constant_scenes_abstain():
+    flat = noise(GRID, 0, sigma=0.0)
+    assert estimate_shift(flat, flat, P).status == "abstained"
+
+
+def test_almost_all_unusable_abstains_and_gives_the_numbers(reference):
+    hidden = np.ones(GRID.shape, bool)
+    hidden[:, :25] = False
+    warp = estimate_shift(with_quality(render(GRID, noise_seed=2), hidden), reference, P)
+    assert warp.status == "abstained"
+    assert warp.reason == "too little is usable in both scenes: 10% of the grid, needs 15%"
+    nothing = with_quality(reference, np.ones(GRID.shape, bool), Quality.NODATA)
+    assert estimate_shift(nothing, reference, P).status == "abstained"
+
+
+def test_a_shift_beyond_the_search_radius_abstains(reference):
+    moving = render(GRID, lambda y, x: (30.0 + 0 * y, 0 * x), noise_seed=2)
+    assert estimate_shift(moving, reference, P).dy_m == pytest.approx(-15.0, abs=0.05)
+    near = estimate_shift(moving, reference, RegisterParams(max_shift_m=5.0))
+    assert near.status == "abstained"
+    assert "ambiguous" in near.reason or "no texture" in near.reason
+
+
+def test_a_tighter_limit_in_metres_abstains_but_says_how_exact_it_was(reference):
+    moving = render(GRID, noise_seed=2)
+    limit_m = estimate_shift(moving, reference, P).ce90_m * 0.9
+    warp = estimate_shift(moving, reference, RegisterParams(max_ce90_m=limit_m))
+    assert warp.status == "abstained"
+    assert "not exact enough: CE90 is" in warp.reason
+    assert warp.ce90_m > limit_m
+    assert not warp.displacement_px(GRID).any()
+
+
+def test_a_grid_too_small_abstains():
+    small = render(make_grid(40))
+    assert "too small" in estimate_shift(small, small, P).reason
+
+
+def test_scenes_on_two_grids_are_refused(reference):
+    with pytest.raises(GridError, match="registration: grids differ"):
+        estimate_shift(render(make_grid(128)), reference, P)
+
+
+def test_inputs_are_left_alone(reference):
+    moving = render(GRID, noise_seed=2)
+    before = (moving.data.copy(), reference.data.copy())
+    estimate_shift(moving, reference, P)
+    np.testing.assert_array_equal(moving.data, before[0])
+    np.testing.assert_array_equal(reference.data, before[1])
+
+
+def test_affine_and_constant_fields_are_exact():
+    share = np.array([0.0, 0.25, 0.5, 1.0])
+    field = affine_field(np.array([[1.0, 2.0, -3.0], [0.5, 0.0, 4.0]]))
+    row, col = np.meshgrid(share, share, indexing="ij")
+    np.testing.assert_allclose(field.at(share, share)[0], 1 + 2 * row - 3 * col, atol=1e-12)
+    np.testing.assert_allclose(field.at(share, share)[1], 0.5 + 4 * col, atol=1e-12)
+    np.testing.assert_allclose(constant_field((2.0, -1.0)).at(share, share)[1], -1.0, atol=1e-12)
+
+
+def make_ties(value, info, side=8):
+    r, c = (index.ravel() for index in np.indices((side, side)))
+    position = np.stack([(r + 0.5) / side, (c + 0.5) / side], axis=1)
+    return Ties(position, value(position), info(position), (r // 2) * side + c // 2)
+
+
+def test_field_follows_the_model_the_ties_have():
+    rng = np.random.default_rng(3)
+    jitter = rng.normal(0, 0.02, (64, 2))
+    sharp = lambda p: np.tile(np.eye(2), (len(p), 1, 1))  # noqa: E731
+    still = fit_field(make_ties(lambda p: np.array([1.0, -2.0]) + jitter, sharp), (6, 6))
+    tilted = fit_field(make_ties(lambda p: 5 * p[:, ::-1] + jitter, sharp), (6, 6))
+    bent = fit_field(make_ties(lambda p: np.sin(5 * p) + jitter, sharp), (6, 6))
+    assert (still.model, tilted.model, bent.model) == ("shift", "affine", "field")
+    assert tilted.at(np.array([0.2]), np.array([0.9]))[:, 0, 0] == pytest.approx((4.5, 1.0), abs=0.05)
+
+
+def test_ties_that_see_one_direction_only_are_used_in_that_direction():
+    # alternate ties know only the row or only the column of u, the other component is nonsense
+    def one_way(position):
+        odd = (np.arange(len(position)) % 2).astype(float)
+        return np.stack([np.diag((a, 1 - a)) for a in odd])
+
+    def value(position):
+        odd = np.arange(len(position)) % 2 == 1
+        return np.where(np.stack([odd, ~odd], axis=1), [1.5, -0.5], 40.0)
+
+    found = fit_field(make_ties(value, one_way), (4, 4)).at(np.array([0.5]), np.array([0.5]))
+    assert found[:, 0, 0] == pytest.approx((1.5, -0.5), abs=1e-3)
+
+
+def test_outlying_ties_do_not_move_the_field():
+    def value(position):
+        out = np.tile([0.5, 0.25], (len(position), 1))
+        out[::5] += 6.0
+        return out
+
+    field = fit_field(make_ties(value, lambda p: np.tile(np.eye(2), (len(p), 1, 1))), (4, 4))
+    assert field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0] == pytest.approx((0.5, 0.25), abs=0.05)
