@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from changedetect.core.aoi import Aoi
+from changedetect.core.run import WriteParams
 from changedetect.core.validate import validated
 from changedetect.errors import ConfigError
 from changedetect.io.read import ReadParams
 from changedetect.io.sensors import Sensors, load_sensors
-from changedetect.io.write import WriteParams
 from changedetect.io.yaml_file import load_yaml, parse_yaml
 from changedetect.series.activity import ActivityParams
 from changedetect.series.link import LinkParams

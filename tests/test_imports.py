@@ -14,7 +14,7 @@ TIERS = (
     ("io", "steps", "series", "blocks", "simulate", "evaluation", "report"),
     ("config",),
     ("gather", "stack"),
-    ("provenance",),
+    ("provenance", "pictures"),
     ("pipeline",),
     ("cli",),
     ("__main__",),

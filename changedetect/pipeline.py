@@ -1,0 +1,241 @@
+"""The line as code: scenes of a place to dated, classed, measured changes. Each arrow is one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+
+from changedetect.blocks import Runner, map_blocks, open_runner
+from changedetect.config import Config, load_config
+from changedetect.core.aoi import PRESENCES, Aoi
+from changedetect.core.grid import Grid
+from changedetect.core.progress import Progress, SilentProgress
+from changedetect.core.raster import Raster
+from changedetect.core.results import Baseline, Look, Noise
+from changedetect.core.run import RunResults
+from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
+from changedetect.errors import ChangeDetectError, ConfigError
+from changedetect.gather import (
+    RunOptions,
+    Series,
+    check_scenes_block,
+    gathered,
+    is_simulated,
+    load_place,
+    split_baseline,
+    write_simulated,
+)
+from changedetect.io.aoi_file import load_aoi
+from changedetect.io.folder import replaced_folder, require_replaceable
+from changedetect.io.write import require_formats, write_outputs
+from changedetect.pictures import extra_writers
+from changedetect.provenance import Stopwatch, describe_run, scene_records
+from changedetect.series.activity import count_activity, summarize
+from changedetect.series.link import link
+from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member
+from changedetect.steps.classify import classify
+from changedetect.steps.detect import detect
+from changedetect.steps.measure import measure
+from changedetect.steps.normalize import apply_gain, estimate_gain
+from changedetect.steps.plan import plan_grid, to_crs
+from changedetect.steps.score import change_score, estimate_noise, halo_px
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run made."""
+
+    out_dir: Path
+    results: RunResults
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One scene after the local steps: what was seen, and what differs there."""
+
+    look: Look
+    detections: gpd.GeoDataFrame
+    noise: Noise | None = None
+
+
+def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progress | None = None) -> RunReport:
+    """Return what changed at a place, and write it to its output folder.
+
+    Raises
+    ------
+    ChangeDetectError
+        Configuration, input data or output folder will not do; nothing that was there is touched then.
+    """
+    options = options or RunOptions()
+    aoi, config = load_place(aoi_path, options)
+    out_dir = options.out or Path("outputs") / aoi.name
+    watch = Stopwatch(progress or SilentProgress())
+    require_formats(options.formats)
+    require_replaceable(out_dir)
+    with open_runner(options.workers, options.scheduler) as runner, gathered(aoi, options, watch.progress) as series:
+        stack = register_series(series, config, runner, watch)
+        zones = project_zones(series.aoi, stack.grid.crs)
+        examined = examine_series(stack, series.aoi, zones, config, runner, watch)
+        results = tell_story(series, stack, examined, zones, config, watch)
+        results = replace(results, provenance=describe_run(series, config, options, stack, watch))
+        watch.stage("write", 1)
+        write_outputs(
+            out_dir,
+            results,
+            options.formats,
+            config.write,
+            extras=extra_writers(series, stack, results, config),
+            inputs=[] if series.truth else [path for scene in series.scenes for path in scene.paths],
+        )
+    return RunReport(out_dir, results, series.warnings)
+
+
+def register_series(series: Series, config: Config, runner: Runner, watch: Stopwatch) -> Stack:
+    """Return the scenes on one grid, registered to one reference, with their baseline."""
+    grid = plan_grid(series.aoi, series.scenes, config.grid)
+    members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes))
+    watch.stage("register", len(members) + sum(m.is_baseline for m in members))
+    return build_stack(members, grid, config, watch.counted(runner))
+
+
+def examine_series(
+    stack: Stack, aoi: Aoi, zones: gpd.GeoDataFrame, config: Config, runner: Runner, watch: Stopwatch
+) -> list[Examined]:
+    """Return every scene scored against the baseline, its differences cut out, measured and classed."""
+    watch.stage("compare", len(stack.members))
+    # What comes and goes is counted on the baseline's own dates too, unless they are too few to differ from it.
+    enough = sum(m.is_baseline and m.reason is None for m in stack.members) >= config.baseline.min_looks_for_spread
+    counted = frozenset(aoi.all_targets) & frozenset(PRESENCES) if enough else frozenset()
+    work = partial(
+        examine_scene,
+        base_grid=stack.grid,
+        baselines=stack.baselines,
+        zones=zones,
+        config=config,
+        baseline_targets=counted,
+    )
+    return list(watch.counted(runner).map(work, stack.members))
+
+
+def examine_scene(
+    member: Member,
+    base_grid: Grid,
+    baselines: dict[int, tuple[Baseline, Raster]],
+    zones: gpd.GeoDataFrame,
+    config: Config,
+    baseline_targets: frozenset[str],
+) -> Examined:
+    """Return one scene scored, detected, measured and classed; a scene of the baseline only for `baseline_targets`."""
+    scene, grid = member.scene, base_grid.coarsen(member.compared)
+    nothing = geo_table([], DETECTION_COLUMNS, grid.crs)
+    if member.reason is not None:
+        unseen = Look(scene.id, scene.acquired, np.ones(grid.shape, np.uint16), None, grid, False, member.reason)
+        return Examined(unseen, nothing)
+    baseline, anchor = baselines[member.compared]
+    bands = [band for band in baseline.bands if band in scene.bands]
+    raster = read_member(member, grid, config, bands)
+    if member.is_baseline and not baseline_targets:
+        return Examined(Look(scene.id, scene.acquired, raster.quality, None, grid), nothing)
+    baseline = baseline.select(bands)
+    raster = apply_gain(raster, estimate_gain(raster, anchor.select(bands), config.normalize))
+    ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
+    noise = estimate_noise(raster, baseline, ce90_px, config.score)
+    halo = halo_px(config.score, grid.gsd_m)
+    scoring = partial(change_score, noise=noise, params=config.score)
+    score = map_blocks(scoring, (raster, baseline), halo)
+    labels = detect(score, baseline, raster, config.detect)
+    measured = measure(
+        labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
+    )
+    detections = classify(measured, raster, baseline, zones, config.classify)
+    if member.is_baseline:
+        detections = detections[detections["class"].isin(baseline_targets)]
+    seen = np.where(score.valid, score.band("score"), np.float32(np.nan))
+    return Examined(Look(scene.id, scene.acquired, score.quality, seen, grid), detections, noise)
+
+
+def tell_story(
+    series: Series,
+    stack: Stack,
+    examined: Sequence[Examined],
+    zones: gpd.GeoDataFrame,
+    config: Config,
+    watch: Stopwatch,
+) -> RunResults:
+    """Return the detections linked into changes over the dates, and counted per date, zone and class."""
+    watch.stage("link", 1)
+    aoi = series.aoi
+    looks = tuple(item.look for item in examined)
+    found = join_tables([item.detections for item in examined], DETECTION_COLUMNS, stack.grid.crs)
+    changes, detections = link(found, looks, aoi, config.link)
+    activity = count_activity(changes, detections, looks, aoi, zones, config.activity)
+    return RunResults(
+        aoi=aoi,
+        grid=stack.grid,
+        changes=changes,
+        detections=detections,
+        activity=activity,
+        summary=summarize(activity, changes, aoi),
+        looks=looks,
+        scene_records=scene_records(stack, series.outside, activity, [item.noise for item in examined]),
+        simulated=any(scene.simulated for scene in series.scenes),
+    )
+
+
+def project_zones(aoi: Aoi, crs: str) -> gpd.GeoDataFrame:
+    """Return the AOI and its zones with columns name, targets and geometry, in the grid's reference system."""
+    zones = aoi.all_zones
+    return gpd.GeoDataFrame(
+        {"name": [z.name for z in zones], "targets": [z.targets for z in zones]},
+        geometry=[to_crs(z.geometry, crs) for z in zones],
+        crs=crs,
+    )
+
+
+def list_scenes(
+    aoi_path: str | Path, options: RunOptions | None = None, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Return one row per scene: date, sensor, pixel size, sun, clear fraction, shift, usable or why not."""
+    options = options or RunOptions()
+    aoi, config = load_place(aoi_path, options)
+    watch = Stopwatch(progress or SilentProgress())
+    with open_runner(options.workers, options.scheduler) as runner, gathered(aoi, options, watch.progress) as series:
+        grid = plan_grid(aoi, series.scenes, config.grid)
+        members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
+        watch.stage("register", len(members) + sum(m.is_baseline for m in members))
+        return list_members(members, series.aoi, grid, config, watch.counted(runner))
+
+
+def simulate_to(
+    aoi_path: str | Path, out_dir: str | Path, sets: Sequence[str] = (), progress: Progress | None = None
+) -> Path:
+    """Write the simulated scenes of an AOI, their truth and an AOI file that runs on them; return that file."""
+    aoi, _ = load_place(aoi_path, RunOptions(sets=tuple(sets)))
+    if not is_simulated(aoi):
+        raise ConfigError(
+            "names no scenario", where=f"{aoi_path}: scenes", needed="scenes: {simulate: {scenario: training-ground}}"
+        )
+    with replaced_folder(out_dir) as folder:
+        written = write_simulated(aoi, folder, progress)
+    return Path(out_dir) / written.name
+
+
+def validate(paths: Sequence[str | Path]) -> list[tuple[Path, ChangeDetectError | None]]:
+    """Return each AOI file with what is wrong with it or its settings; no pixel is read."""
+    verdicts: list[tuple[Path, ChangeDetectError | None]] = []
+    for path in map(Path, paths):
+        try:
+            aoi = load_aoi(path)
+            load_config(aoi)
+            check_scenes_block(aoi)
+            verdicts.append((path, None))
+        except ChangeDetectError as error:
+            verdicts.append((path, error))
+    return verdicts

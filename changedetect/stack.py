@@ -1,0 +1,213 @@
+"""The stack: a series' scenes registered to one reference and read on the grids they are compared on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from rasterio.features import geometry_mask
+from shapely.geometry.base import BaseGeometry
+
+from changedetect.blocks import Runner
+from changedetect.config import Config, sensors
+from changedetect.core.aoi import Aoi
+from changedetect.core.grid import Grid
+from changedetect.core.raster import Raster
+from changedetect.core.results import Baseline, Warp
+from changedetect.core.scene import Scene
+from changedetect.core.times import to_iso
+from changedetect.errors import DataError, NothingToDoError, RegistrationError
+from changedetect.io.read import read
+from changedetect.steps.baseline import fit_baseline
+from changedetect.steps.normalize import apply_gain, estimate_gain
+from changedetect.steps.plan import to_crs
+from changedetect.steps.register import estimate_shift
+
+COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
+"""Bands that are differenced, where both scenes have them."""
+
+COARSER = 1.5
+"""A scene this many times coarser than the grid is compared on a grid of its own."""
+
+MIN_CLEAR = 0.02
+"""Below this clear share of the grid a scene shows nothing that could be registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A scene of a series with its place in it."""
+
+    scene: Scene
+    is_baseline: bool
+    factor: int
+    """Pixel size of its own grid over that of the base grid."""
+    compared: int
+    """Factor of the grid it is compared on: the coarser of its own and the baseline's."""
+    warp: Warp | None = None
+    reason: str | None = None
+    """Why it is not used, None while it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A registered series."""
+
+    grid: Grid
+    members: tuple[Member, ...]
+    reference: Member
+    baselines: dict[int, tuple[Baseline, Raster]]
+    """By factor: the baseline and the reference raster whose radiometry it has."""
+
+
+def plan_members(scenes: Sequence[Scene], grid: Grid, is_baseline: Sequence[bool]) -> list[Member]:
+    """Return each scene with the grid it is compared on: the coarser of its own and the baseline's that suits it."""
+    factors = [_factor(scene, grid) for scene in scenes]
+    baseline_factors = sorted({f for f, base in zip(factors, is_baseline, strict=True) if base})
+    members = []
+    for scene, factor, base in zip(scenes, factors, is_baseline, strict=True):
+        compared = min(max(factor, other) for other in baseline_factors)
+        members.append(Member(scene, base, factor, compared))
+    return members
+
+
+def _factor(scene: Scene, grid: Grid) -> int:
+    ratio = scene.gsd_m / grid.gsd_m
+    return max(1, round(ratio)) if ratio > COARSER else 1
+
+
+def read_member(member: Member, grid: Grid, config: Config, bands: Sequence[str] | None = None) -> Raster:
+    """Return a member's pixels on `grid`, resampled once, its warp included."""
+    wanted = bands or compared_bands(member.scene)
+    return read(member.scene, grid, wanted, warp=member.warp, params=config.read, sensors=sensors())
+
+
+def compared_bands(scene: Scene) -> tuple[str, ...]:
+    """Return the bands of a scene that are differenced, in the order of `COMPARED_BANDS`; else all it has."""
+    known = tuple(band for band in COMPARED_BANDS if band in scene.bands)
+    return known or scene.bands
+
+
+def choose_reference(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Member:
+    """Return the baseline's scene that everything is registered to: the finest, then the clearest.
+
+    Raises
+    ------
+    NothingToDoError
+        Nothing of the AOI is clear on any baseline scene.
+    """
+    candidates = [member for member in members if member.is_baseline]
+    clear = list(runner.map(partial(_clear_fraction, grid=grid, config=config), candidates))
+    if max(clear) < MIN_CLEAR:
+        raise NothingToDoError(
+            "nothing of the AOI is clear on any baseline scene",
+            found=f"at most {max(clear):.0%} clear on {len(candidates)} scenes",
+            hint="a later baseline.until, or scenes with less cloud",
+        )
+    usable = [(m.factor, -c, m.scene.acquired) for m, c in zip(candidates, clear, strict=True) if c >= max(clear) / 2]
+    best = min(usable)
+    return next(m for m in candidates if (m.factor, m.scene.acquired) == (best[0], best[2]))
+
+
+def _clear_fraction(member: Member, grid: Grid, config: Config) -> float:
+    return read_member(member, grid.coarsen(member.factor), config).clear_fraction
+
+
+def register_member(member: Member, reference: Member, grid: Grid, config: Config) -> Member:
+    """Return the member with its warp to the reference, or with the reason why it has none."""
+    if member.scene.id == reference.scene.id:
+        return replace(member, warp=Warp("reference"))
+    common = [band for band in compared_bands(reference.scene) if band in member.scene.bands]
+    if not common:
+        found, needed = ", ".join(member.scene.bands), ", ".join(reference.scene.bands)
+        return _unused(member, f"no band in common with the reference ({found} against {needed})")
+    pair_grid = grid.coarsen(max(member.factor, reference.factor))
+    moving = read_member(member, pair_grid, config, common)
+    if moving.clear_fraction < MIN_CLEAR:
+        return _unused(member, f"obscured: {moving.clear_fraction:.0%} of the area is clear")
+    still = read_member(replace(reference, warp=None), pair_grid, config, common)
+    warp = estimate_shift(moving, still, config.register)
+    return replace(member, warp=warp, reason=None if warp.usable else f"registration abstained: {warp.reason}")
+
+
+def _unused(member: Member, reason: str) -> Member:
+    return replace(member, warp=Warp("abstained", reason=reason), reason=reason)
+
+
+def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Stack:
+    """Return the series registered to one reference scene, with a baseline for each grid that is compared on.
+
+    Raises
+    ------
+    DataError
+        No other scene has a band in common with the reference.
+    RegistrationError
+        No scene after the baseline could be registered.
+    """
+    reference = choose_reference(members, grid, config, runner)
+    work = partial(register_member, reference=reference, grid=grid, config=config)
+    registered = tuple(runner.map(work, list(members)))
+    reference = next(m for m in registered if m.scene.id == reference.scene.id)
+    _require_usable(registered)
+    factors = sorted({m.compared for m in registered if m.reason is None})
+    baselines = {k: build_baseline(registered, k, grid.coarsen(k), config) for k in factors}
+    return Stack(grid, registered, reference, baselines)
+
+
+def _require_usable(members: Sequence[Member]) -> None:
+    after = [m for m in members if not m.is_baseline]
+    if not after or any(m.reason is None for m in after):
+        return
+    reasons = sorted({m.reason for m in after if m.reason})
+    kind = DataError if all("no band in common" in reason for reason in reasons) else RegistrationError
+    if all(reason.startswith("obscured") for reason in reasons):
+        kind = NothingToDoError
+    raise kind("no scene after the baseline can be compared", found=f"{len(after)} scenes: {'; '.join(reasons[:3])}")
+
+
+def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: Config) -> tuple[Baseline, Raster]:
+    """Return the baseline on a grid, from the baseline scenes of its own resolution or, failing those, finer ones."""
+    usable = [m for m in members if m.is_baseline and m.reason is None and m.factor <= factor]
+    same = [m for m in usable if m.factor == factor] or usable
+    bands = [b for b in compared_bands(same[0].scene) if all(b in m.scene.bands for m in same)]
+    rasters = [read_member(m, grid, config, bands) for m in same]
+    anchor = rasters[int(np.argmax([r.clear_fraction for r in rasters]))]
+    alike = [r if r is anchor else apply_gain(r, estimate_gain(r, anchor, config.normalize)) for r in rasters]
+    return fit_baseline(alike, config.baseline), anchor
+
+
+def list_members(
+    members: Sequence[Member], aoi: Aoi, grid: Grid, config: Config, runner: Runner
+) -> list[dict[str, Any]]:
+    """Return one row per scene: what it is, how much of the AOI it shows, its shift, and whether it can be used."""
+    reference = choose_reference(members, grid, config, runner)
+    registered = runner.map(partial(register_member, reference=reference, grid=grid, config=config), list(members))
+    area = to_crs(aoi.geometry, grid.crs)
+    clear = runner.map(partial(_clear_share_of, area=area, grid=grid, config=config), list(members))
+    return [_row(member, fraction) for member, fraction in zip(registered, clear, strict=True)]
+
+
+def _clear_share_of(member: Member, area: BaseGeometry, grid: Grid, config: Config) -> float:
+    raster = read_member(member, grid.coarsen(member.factor), config)
+    inside = geometry_mask([area], raster.grid.shape, raster.grid.transform, invert=True)
+    return min(1.0, float((raster.valid & inside).sum()) * raster.grid.gsd_m**2 / area.area)
+
+
+def _row(member: Member, clear_fraction: float) -> dict[str, Any]:
+    scene, warp = member.scene, member.warp or Warp("reference")
+    return {
+        "id": scene.id,
+        "datetime": to_iso(scene.acquired),
+        "sensor": scene.sensor,
+        "gsd_m": scene.gsd_m,
+        "sun_elevation_deg": scene.sun_elevation_deg,
+        "clear_fraction": round(clear_fraction, 4),
+        "dx_m": warp.dx_m if warp.usable else None,
+        "dy_m": warp.dy_m if warp.usable else None,
+        "ce90_m": warp.ce90_m,
+        "usable": member.reason is None,
+        "reason": member.reason,
+        "baseline": member.is_baseline,
+    }
