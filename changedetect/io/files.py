@@ -107,8 +107,8 @@ def read_header(path: str) -> Header:
     """Return what a raster file says about itself, without reading pixels."""
     with open_raster(path) as src:
         gcps, gcp_crs = src.gcps
-        crs = src.crs or gcp_crs
         transform = None if src.transform == Affine.identity() else src.transform
+        crs = src.crs if transform is not None or not gcps else gcp_crs or src.crs
         if transform is not None and abs(transform.determinant) == 0:
             raise DataError("the geotransform is degenerate", where=path, found=tuple(transform)[:6])
         if any(dtype.startswith("complex") for dtype in src.dtypes):

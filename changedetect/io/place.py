@@ -102,8 +102,10 @@ class Place:
             raise DataError("its georeference leads nowhere on Earth", where=self.path, found=self.crs[:80])
         _, _, sides = Geod(ellps="WGS84").inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
         actual = math.sqrt(max(float(sides[0] * sides[1]), 0.0))
+        if not 1e-3 < actual < 1e6:
+            raise DataError("its pixels have no sensible size", where=self.path, found=f"{actual:g} m")
         # A map scale within 1 % of true is the projection's own; keep the product's round number.
-        return nominal if actual > 0 and abs(nominal / actual - 1) < 0.01 else actual
+        return nominal if abs(nominal / actual - 1) < 0.01 else actual
 
     @property
     def footprint(self) -> BaseGeometry:

@@ -112,13 +112,19 @@ class Sensors(_Strict):
             raise ConfigError("no such mask kind", where=where, found=kind, needed="one of " + ", ".join(self.masks))
         return self.masks[kind]
 
-    def named_in(self, text: str) -> tuple[str, re.Match[str]] | None:
-        """Return the first profile one of whose names occurs in `text`, and the match."""
+    def named_in(self, text: str) -> list[tuple[str, re.Match[str]]]:
+        """Return the profiles one of whose names occurs in `text`, with the match, in the table's order."""
+        found = []
         for name, sensor in self.sensors.items():
-            for pattern in sensor.names:
-                if match := _pattern(pattern).search(text[-400:]):
-                    return name, match
-        return None
+            match = next((m for p in sensor.names if (m := compiled(p).search(text[-400:]))), None)
+            if match:
+                found.append((name, match))
+        return found
+
+    def dated_by_processing(self, text: str) -> bool:
+        """Return whether `text` is a product name that carries the time of processing instead of acquisition."""
+        patterns = (p for sensor in self.sensors.values() for p in sensor.processed)
+        return any(compiled(p).search(text[-400:]) for p in patterns)
 
     def labelled(self, labels: tuple[str | None, ...]) -> str | None:
         """Return the first profile whose marker descriptions are all among the file's band descriptions."""
@@ -130,7 +136,8 @@ class Sensors(_Strict):
 
 
 @lru_cache(maxsize=256)
-def _pattern(text: str) -> re.Pattern[str]:
+def compiled(text: str) -> re.Pattern[str]:
+    """Return a profile's name pattern, which ignores case."""
     return re.compile(text, re.IGNORECASE)
 
 

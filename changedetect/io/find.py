@@ -1,0 +1,82 @@
+"""Find: the `scenes:` block of an AOI as scenes, metadata only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from changedetect.errors import ConfigError, DataError, NotYetError
+from changedetect.io.assemble import assemble
+from changedetect.io.grouped import draft_files
+from changedetect.io.listed import allowed_keys, draft_listed
+from changedetect.io.sensors import Sensors, load_sensors
+
+if TYPE_CHECKING:
+    from changedetect.core.scene import Scene
+
+
+def find_scenes(block: Any, base_dir: str | Path, sensors: Sensors | None = None) -> list[Scene]:
+    """Return the scenes of a `scenes:` block, sorted by time of acquisition; ids are unique.
+
+    Parameters
+    ----------
+    block : list or dict
+        A list of scenes, or ``{"files": glob, folder or file}``.
+    base_dir : path
+        What relative paths are relative to.
+    sensors : Sensors, optional
+        Profiles and mask meanings; default the shipped ones.
+
+    Raises
+    ------
+    ConfigError
+        The block is malformed; names key and entry.
+    DataError
+        Nothing found, or a file that is missing, broken, nowhere on the map or without date.
+    NotYetError
+        A STAC source or a product folder.
+    """
+    table = sensors or load_sensors()
+    base = Path(base_dir)
+    if isinstance(block, list):
+        if not block:
+            raise DataError("no scene is listed", where="scenes", hint="add entries with `path` and `datetime`")
+        drafts = [draft_listed(entry, f"scenes[{i}]", base, table) for i, entry in enumerate(block)]
+    elif isinstance(block, dict) and "stac" in block:
+        raise NotYetError("STAC sources are not read yet", where="scenes", hint="download the assets and list them")
+    elif isinstance(block, dict) and "files" in block:
+        allowed_keys(block, ("files",), "scenes")
+        drafts = draft_files(block["files"], base, table)
+    else:
+        raise ConfigError("does not say where scenes are", where="scenes", found=_shown(block),
+                          needed="a list of scenes, or {files: ...}")  # fmt: skip
+    scenes = sorted((assemble(draft, table) for draft in drafts), key=lambda s: (s.acquired, s.id, s.paths))
+    _refuse_repeats(scenes)
+    return _with_unique_ids(scenes)
+
+
+def _shown(block: Any) -> str:
+    return ", ".join(map(str, block))[:80] if isinstance(block, dict) else type(block).__name__
+
+
+def _refuse_repeats(scenes: list[Scene]) -> None:
+    seen: dict[tuple[object, ...], Scene] = {}
+    for scene in scenes:
+        files = tuple((asset.band, asset.paths, asset.index) for asset in scene.assets)
+        twin = seen.setdefault((scene.acquired, files), scene)
+        if twin is not scene:
+            where = f"{twin.id} and {scene.id}"
+            raise DataError("the same files are listed twice for one time", where=where, found=scene.paths[0])
+
+
+def _with_unique_ids(scenes: list[Scene]) -> list[Scene]:
+    taken: set[str] = set()
+    out = []
+    for scene in scenes:
+        name, n = scene.id, 2
+        while name in taken:
+            name, n = f"{scene.id}_{n}", n + 1
+        taken.add(name)
+        out.append(scene if name == scene.id else replace(scene, id=name))
+    return out

@@ -1,0 +1,186 @@
+"""Listed scenes: the entries of a `scenes:` list, checked strictly, as drafts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from changedetect.errors import ConfigError, NotYetError
+from changedetect.io.assemble import Draft
+from changedetect.io.dates import to_utc
+from changedetect.io.sidecar import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from changedetect.io.sensors import Sensors
+
+Degrees = Annotated[float, Field(ge=-360.0, le=360.0)] | None
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class _MaskEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    path: Name
+    kind: str | None = None
+
+
+class SceneEntry(BaseModel):
+    """One entry of `scenes:`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=120)] | None = None
+    path: Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    assets: (
+        Annotated[dict[str, Name | Annotated[tuple[Name, ...], Field(min_length=1)]], Field(min_length=1)] | None
+    ) = None
+    datetime: Any = None
+    mask: Name | _MaskEntry | tuple[Name | _MaskEntry, ...] | None = None
+    sensor: str | None = None
+    bands: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    crs: str | None = None
+    scale: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    offset: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    nodata: float | None = None
+    sun_azimuth_deg: Degrees = None
+    sun_elevation_deg: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
+    view_azimuth_deg: Degrees = None
+    off_nadir_deg: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
+    simulated: bool = False
+
+    @field_validator("crs", mode="before")
+    @classmethod
+    def _number_is_epsg(cls, value: Any) -> Any:
+        return f"EPSG:{value}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def draft_listed(entry: Any, where: str, base_dir: Path, table: Sensors) -> Draft:
+    """Return the draft of one entry of a `scenes:` list.
+
+    Raises
+    ------
+    ConfigError
+        Not a mapping, unknown keys, wrong types, neither or both of path and assets, a time without zone.
+    """
+    checked = _validate(entry, where)
+    if (checked.path is None) == (checked.assets is None):
+        raise ConfigError("a scene needs either `path` or `assets`", where=where, found=", ".join(entry) or "nothing")
+    if checked.bands is not None and (checked.assets is not None or len(set(checked.bands)) != len(checked.bands)):
+        raise ConfigError("`bands` names each band of `path` once", where=where, found=", ".join(checked.bands))
+    if checked.sensor is not None:
+        table.sensor(checked.sensor, where=where)
+    paths = _resolve(checked.path, base_dir)
+    for path in paths:
+        refuse_product_folder(Path(path))
+    band_paths = {band: _locate(given, base_dir, where) for band, given in (checked.assets or {}).items()}
+    first = paths[0] if paths else next(iter(band_paths.values()))[0][0]
+    return Draft(
+        where=where,
+        name=checked.id or Path(first).stem,
+        paths=paths,
+        band_paths=band_paths,
+        acquired=to_utc(checked.datetime, where) if checked.datetime is not None else None,
+        masks=_masks(checked, base_dir),
+        sensor=checked.sensor,
+        bands=checked.bands or (),
+        crs=checked.crs,
+        scale=checked.scale,
+        offset=checked.offset,
+        nodata=checked.nodata,
+        facts=Facts(
+            sun_azimuth_deg=checked.sun_azimuth_deg,
+            sun_elevation_deg=checked.sun_elevation_deg,
+            view_azimuth_deg=checked.view_azimuth_deg,
+            off_nadir_deg=checked.off_nadir_deg,
+        ),
+        simulated=checked.simulated,
+    )
+
+
+def _validate(entry: Any, where: str) -> SceneEntry:
+    if not isinstance(entry, dict):
+        raise ConfigError("a scene is a mapping of keys", where=where, found=type(entry).__name__,
+                          needed="path or assets, datetime, ...")  # fmt: skip
+    unknown = sorted(str(key) for key in entry if key not in SceneEntry.model_fields)
+    if unknown:
+        raise ConfigError("unknown key", where=where, found=", ".join(unknown)[:200],
+                          needed="one of " + ", ".join(SceneEntry.model_fields))  # fmt: skip
+    try:
+        return SceneEntry.model_validate(entry)
+    except ValidationError as err:
+        first = err.errors(include_url=False)[0]
+        key = str(first["loc"][0])
+        raise ConfigError(f"{key}: {first['msg']}", where=where, found=repr(entry.get(key))[:80]) from err
+
+
+def _resolve(given: str | tuple[str, ...] | None, base_dir: Path) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return tuple(resolve(path, base_dir) for path in ((given,) if isinstance(given, str) else given))
+
+
+def resolve(path: str, base_dir: Path) -> str:
+    """Return a path as given in an AOI file, relative to its folder; addresses on the network unchanged."""
+    if "://" in path or path.startswith("/vsi"):
+        return path
+    return str(base_dir / Path(path).expanduser())
+
+
+def _locate(given: str | tuple[str, ...], base_dir: Path, where: str) -> tuple[tuple[str, ...], int]:
+    """Return the files of an asset and the band in them; `file.tif#2` is its second band."""
+    parts = [_split(path, base_dir) for path in ((given,) if isinstance(given, str) else given)]
+    indexes = {index for _, index in parts}
+    if len(indexes) > 1:
+        raise ConfigError("the tiles of an asset need the same band number", where=where, found=sorted(indexes))
+    return tuple(path for path, _ in parts), indexes.pop()
+
+
+def _split(path: str, base_dir: Path) -> tuple[str, int]:
+    file, hash_, index = path.rpartition("#")
+    if hash_ and index.isdecimal() and len(index) < 6 and not Path(resolve(path, base_dir)).exists():
+        return resolve(file, base_dir), int(index)
+    return resolve(path, base_dir), 1
+
+
+def _masks(entry: SceneEntry, base_dir: Path) -> tuple[tuple[str, str | None], ...]:
+    if entry.mask is None:
+        return ()
+    given = entry.mask if isinstance(entry.mask, tuple) else (entry.mask,)
+    return tuple(
+        (resolve(mask, base_dir), None) if isinstance(mask, str) else (resolve(mask.path, base_dir), mask.kind)
+        for mask in given
+    )
+
+
+def refuse_product_folder(path: Path) -> None:
+    """Raise one clear sentence where a path is a folder: a product as delivered, or just a folder."""
+    name = path.name
+    if name.upper().endswith((".SAFE", ".TIL")) or name.upper().startswith("MTD_MSIL"):
+        raise _not_yet(path)
+    if not path.is_dir():
+        return
+    if product_in(path):
+        raise _not_yet(path)
+    raise ConfigError("is a folder, not a file", where=str(path), hint="scenes: {files: <folder>}")
+
+
+def product_in(folder: Path) -> bool:
+    """Return whether a folder is a product as delivered: SAFE, Planet order, Maxar, Pleiades or Landsat."""
+    marks = ("*.SAFE", "MTD_MSIL*.xml", "*.TIL", "*_MTL.txt", "DIM_*.XML", "manifest.json", "manifest.safe")
+    return folder.name.upper().endswith(".SAFE") or any(next(folder.glob(mark), None) is not None for mark in marks)
+
+
+def _not_yet(path: Path) -> NotYetError:
+    return NotYetError(
+        "product folders are not read yet", where=str(path), hint="list their band files under `assets:`"
+    )
+
+
+def allowed_keys(block: Mapping[str, Any], allowed: tuple[str, ...], where: str) -> None:
+    """Raise `ConfigError` if `block` has keys beside `allowed`."""
+    unknown = sorted(str(key) for key in block if key not in allowed)
+    if unknown:
+        raise ConfigError("unknown key", where=where, found=", ".join(unknown), needed="one of " + ", ".join(allowed))
