@@ -1,0 +1,6 @@
+"""Classify: what each detection may be, by named rules, only where a zone asks for that class."""
+
+from changedetect.steps.classify.dispatch import ClassifyParams, classify
+from changedetect.steps.classify.ground import GroundParams, group_parts
+
+__all__ = ["ClassifyParams", "GroundParams", "classify", "group_parts"]

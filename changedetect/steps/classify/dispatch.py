@@ -1,0 +1,148 @@
+"""The dispatcher: asks every class for a proposal and takes the best that the place allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from changedetect.core.aoi import TARGETS
+from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
+from changedetect.errors import GridError
+from changedetect.steps.classify import ground
+from changedetect.steps.classify.ground import GroundParams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+
+    Propose = Callable[[gpd.GeoDataFrame, Raster, Baseline, Any], pd.DataFrame]
+
+PROPOSERS = {
+    "trench": ("ground", "propose_trench", "ground"),
+    "hut": ("ground", "propose_hut", "ground"),
+    "equipment": ("ground", "propose_equipment", "ground"),
+}
+"""Class: module, function, field of `ClassifyParams`. Modules are loaded when a zone asks for the class."""
+
+PROPOSAL_COLUMNS = ("confidence", "count", "count_low", "count_high", "flags")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyParams:
+    """How sure a class must be, and the rules of each class."""
+
+    min_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    """Below this a proposal is no better than `other`."""
+    ground: GroundParams = dataclass_field(default_factory=GroundParams)
+    """Rules of trench, hut and equipment."""
+
+
+def classify(
+    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, zones: gpd.GeoDataFrame, params: ClassifyParams
+) -> gpd.GeoDataFrame:
+    """Return the detections that fit a class wanted where they are, with class, confidence, count and zone.
+
+    Parameters
+    ----------
+    detections : GeoDataFrame
+        From `measure`, in the grid's reference system.
+    raster : Raster
+        The scene.
+    baseline : Baseline
+        What it is compared with.
+    zones : GeoDataFrame
+        Columns name, targets (tuple of str), geometry; in the same reference system; the AOI itself comes first.
+    params : ClassifyParams
+        Rules and the least confidence.
+
+    Returns
+    -------
+    GeoDataFrame
+        `tables.DETECTION_COLUMNS`, `change_id` still None. A detection takes the class of highest confidence among the
+        targets of the zones that hold its representative point; `other` if that is wanted and nothing fits; else it
+        is dropped.
+
+    Raises
+    ------
+    GridError
+        If detections and zones are not in the same reference system.
+    """
+    require_columns(detections, MEASURE_COLUMNS, "detections")
+    require_columns(zones, ("name", "targets"), "zones")
+    if len(detections) and len(zones) and detections.crs != zones.crs:
+        raise GridError("detections and zones differ in reference system", found=zones.crs, needed=detections.crs)
+    wanted = tuple(name for name in TARGETS if any(name in targets for targets in zones["targets"]))
+    crs = raster.grid.crs
+    if not len(detections) or not wanted:
+        return geo_table([], DETECTION_COLUMNS, crs)
+    if "equipment" in wanted:
+        detections = ground.group_parts(detections, params.ground)
+    detections = detections.reset_index(drop=True)
+    proposals = {name: _propose(name, detections, raster, baseline, params) for name in wanted if name in PROPOSERS}
+    places = _places(detections, zones)
+    rows = []
+    for i, row in enumerate(detections.to_dict("records")):
+        decided = decide(i, places[i][0], proposals, params.min_confidence)
+        if decided is not None:
+            rows.append(row | decided | {"zone": places[i][1], "change_id": None})
+            rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
+    return geo_table(rows, DETECTION_COLUMNS, crs)
+
+
+def _propose(
+    name: str, detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: ClassifyParams
+) -> pd.DataFrame:
+    module, function, field = PROPOSERS[name]
+    propose: Propose = getattr(import_module(f"changedetect.steps.classify.{module}"), function)
+    found = propose(detections, raster, baseline, getattr(params, field))
+    require_columns(found, PROPOSAL_COLUMNS, f"proposal of {name}")
+    return found
+
+
+def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple[set[str], str | None]]:
+    """Return, per detection, the classes wanted where it is and the smallest named zone that holds it."""
+    points = detections.geometry.representative_point()
+    area = zones.geometry.area.to_numpy()
+    inside = np.array([zones.geometry.contains(point).to_numpy() for point in points]).reshape(len(points), len(zones))
+    result = []
+    for holds in inside:
+        targets = {name for row in np.flatnonzero(holds) for name in zones["targets"].iloc[row]}
+        named = [row for row in np.flatnonzero(holds) if row > 0]
+        smallest = min(named, key=lambda row: (area[row], row), default=None)
+        result.append((targets, None if smallest is None else str(zones["name"].iloc[smallest])))
+    return result
+
+
+def decide(
+    i: int, targets: set[str], proposals: dict[str, pd.DataFrame], min_confidence: float
+) -> dict[str, Any] | None:
+    """Return class, confidence, counts and flags of detection `i`; None if nothing wanted fits."""
+    best, sure = None, 0.0
+    for name in TARGETS:
+        if name in targets and name in proposals:
+            confidence = float(proposals[name]["confidence"].iloc[i])
+            if confidence > sure:
+                best, sure = name, confidence
+    if best is not None and sure >= min_confidence:
+        row = proposals[best].iloc[i]
+        return {
+            "class": best,
+            "confidence": min(sure, 1.0),
+            "count": int(row["count"]),
+            "count_low": int(row["count_low"]),
+            "count_high": int(row["count_high"]),
+            "flags": tuple(row["flags"]),
+        }
+    if "other" not in targets:
+        return None
+    # The likelier a named class, the less it is something else.
+    return {"class": "other", "confidence": 1.0 - sure, "count": 1, "count_low": 1, "count_high": 1, "flags": ()}

@@ -1,0 +1,224 @@
+"""Detect: cut the score into labelled objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+
+    Mask = NDArray[np.bool_]
+    Labels = NDArray[np.int32]
+
+_BOX = np.ones((3, 3), np.uint8)
+_VISIBLE = ("blue", "green", "red", "pan")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectParams:
+    """Thresholds on the score, in sigma, and sizes on the ground."""
+
+    seed_sigma: Annotated[float, Field(gt=0.0)] = 8.0
+    """An object needs a pixel this strong: model errors reach 5 to 6 sigma, real objects 10 and more."""
+    grow_sigma: Annotated[float, Field(gt=0.0)] = 4.0
+    """It extends over connected pixels this strong: half the seed keeps weak flanks and stops at texture."""
+    object_sigma: Annotated[float, Field(ge=0.0)] = 9.5
+    """95 % quantile of an object's |score|: one odd pixel is no object."""
+    closing_m: Annotated[float, Field(ge=0.0)] = 1.0
+    """Gaps up to twice this are bridged: the flanks of one trench, the panels of one roof."""
+    max_hole_m2: Annotated[float, Field(ge=0.0)] = 400.0
+    """Holes up to this are filled: a roof whose middle kept its colour; larger ones are yards."""
+    min_area_m2: Annotated[float, Field(ge=0.0)] = 6.0
+    """Half a van; smaller patches are people, glints and noise."""
+    min_area_px: Annotated[int, Field(ge=1)] = 4
+    """Fewer pixels than this are no object at any resolution."""
+    max_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    """If more of the valid ground fires it is not a set of objects (snow, haze): thresholds rise until no more does."""
+    shadow_darkening: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """Loss of light that counts as darkened."""
+    sliver_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
+    """An object darkened over more than this share may be the edge of a moved shadow ..."""
+    sliver_reach_m: Annotated[float, Field(ge=0.0)] = 4.0
+    """... if ground that is dark on both dates lies this near ..."""
+    sliver_width_m: Annotated[float, Field(ge=0.0)] = 4.0
+    """... it is narrower than this (the sun moves a 10 m thing's shadow by that in three weeks of autumn) ..."""
+    sliver_area_m2: Annotated[float, Field(ge=0.0)] = 60.0
+    """... smaller than this ..."""
+    sliver_sigma: Annotated[float, Field(ge=0.0)] = 20.0
+    """... and weaker than this: what light explains only in part."""
+    dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
+    """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""
+
+
+def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectParams) -> Labels:
+    """Return the labels of changed objects, int32 (row, col), 0 for background, 8-connected.
+
+    Parameters
+    ----------
+    score : Raster
+        Bands "score" and "light", from `change_score`.
+    baseline : Baseline
+        On the same grid.
+    raster : Raster
+        The scene itself.
+    params : DetectParams
+        Thresholds and sizes.
+
+    Returns
+    -------
+    ndarray
+        Labels count from 1 in the row-major order of each object's first pixel. No change is all zeros.
+    """
+    score.grid.require_same(baseline.grid, "detect")
+    score.grid.require_same(raster.grid, "detect")
+    gsd_m = score.grid.gsd_m
+    strength = np.abs(score.band("score"))
+    usable = score.valid & raster.valid & baseline.valid
+    strength = np.where(usable, strength, np.float32(0))
+    seed, grow = _thresholds(strength, usable, params)
+    mask = _hysteresis(strength, seed, grow)
+    mask = _close(mask, round(params.closing_m / gsd_m), usable)
+    mask = _fill_holes(mask, params.max_hole_m2 / gsd_m**2)
+    count, found = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    labels = np.asarray(found, np.int32)
+    if count <= 1:
+        return np.zeros(mask.shape, np.int32)
+    keep = _strong_enough(labels, count, strength, gsd_m, params)
+    if score.grid.gsd_m <= params.sliver_width_m / 2 and len(raster.bands) > 1:
+        keep &= ~_slivers(
+            labels, count, strength, score.band("light"), _dark_twice(baseline, raster, params), gsd_m, params
+        )
+    return _number(labels, keep)
+
+
+def _thresholds(strength: NDArray[np.float32], usable: Mask, params: DetectParams) -> tuple[float, float]:
+    """Return seed and grow threshold, raised together until at most `max_share` of the valid ground grows."""
+    n_usable = int(usable.sum())
+    share = float((strength > params.grow_sigma).sum()) / max(n_usable, 1)
+    if share <= params.max_share:
+        return params.seed_sigma, params.grow_sigma
+    grow = float(np.quantile(strength[usable], 1 - params.max_share))
+    return params.seed_sigma * grow / params.grow_sigma, grow
+
+
+def _hysteresis(strength: NDArray[np.float32], seed: float, grow: float) -> Mask:
+    count, labels = cv2.connectedComponents((strength > grow).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    seeded = np.zeros(count, bool)
+    seeded[labels[strength > seed]] = True
+    seeded[0] = False
+    return np.asarray(seeded[labels])
+
+
+def disc(radius_px: int) -> NDArray[np.uint8]:
+    """Return a disc-shaped structuring element of side 2 * radius + 1."""
+    y, x = np.ogrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
+    return np.asarray(x * x + y * y <= radius_px * radius_px + 0.5, np.uint8)
+
+
+def _close(mask: Mask, radius_px: int, usable: Mask) -> Mask:
+    if radius_px < 1:
+        return mask
+    border = np.pad(mask, radius_px).astype(np.uint8)
+    closed = cv2.morphologyEx(border, cv2.MORPH_CLOSE, disc(radius_px))
+    return (closed[radius_px:-radius_px, radius_px:-radius_px] > 0) & usable
+
+
+def _fill_holes(mask: Mask, max_hole_px: float) -> Mask:
+    """Return the mask with background parts that touch no border filled, up to `max_hole_px`."""
+    _, holes, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    fill = stats[:, cv2.CC_STAT_AREA] <= max_hole_px
+    fill[0] = False
+    edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    fill[edge] = False
+    return np.asarray(mask | fill[holes])
+
+
+def _strong_enough(
+    labels: Labels, count: int, strength: NDArray[np.float32], gsd_m: float, params: DetectParams
+) -> Mask:
+    area = np.bincount(labels.ravel(), minlength=count)
+    keep = area >= max(params.min_area_px, params.min_area_m2 / gsd_m**2)
+    keep[0] = False
+    high = _quantile_by_label(labels, strength, keep, 0.95)
+    return np.asarray(keep & (high >= params.object_sigma))
+
+
+def _quantile_by_label(
+    labels: Labels, values: NDArray[np.float32], wanted: Mask, quantile: float
+) -> NDArray[np.float64]:
+    """Return the quantile of `values` in each wanted label, (label,) float64; 0 elsewhere."""
+    result = np.zeros(wanted.size)
+    at = np.nonzero(wanted[labels])
+    if at[0].size == 0:
+        return result
+    label, value = labels[at], values[at]
+    order = np.lexsort((value, label))
+    label, value = label[order], value[order]
+    starts = np.flatnonzero(np.r_[True, label[1:] != label[:-1]])
+    sizes = np.diff(np.r_[starts, label.size])
+    result[label[starts]] = value[starts + np.floor((sizes - 1) * quantile + 0.5).astype(np.intp)]
+    return result
+
+
+def _dark_twice(baseline: Baseline, raster: Raster, params: DetectParams) -> Mask:
+    """Return where both dates are dark: the lasting core of a tall thing's shadow."""
+    valid = raster.valid & baseline.valid
+    names = [name for name in raster.bands if name in baseline.bands]
+    chosen = ["nir"] if "nir" in names else [name for name in names if name in _VISIBLE] or names
+    dark = valid
+    for planes in ([baseline.band(n) for n in chosen], [raster.band(n) for n in chosen]):
+        plane = np.mean(planes, axis=0)
+        sample = plane[valid]
+        if sample.size == 0:
+            return np.zeros(valid.shape, bool)
+        bright = np.quantile(sample[:: max(1, sample.size // 200_000)], 0.6)
+        dark = dark & (plane < params.dark_ratio * bright)
+    return np.asarray(dark)
+
+
+def _slivers(
+    labels: Labels,
+    count: int,
+    strength: NDArray[np.float32],
+    light: NDArray[np.float32],
+    dark_twice: Mask,
+    gsd_m: float,
+    params: DetectParams,
+) -> Mask:
+    """Return, per label, whether it is the thin edge of a shadow that moved or grew."""
+    flat = labels.ravel()
+    area = np.bincount(flat, minlength=count).astype(np.float64)
+    darkened = np.bincount(flat, weights=(light < -params.shadow_darkening).ravel(), minlength=count)
+    small = (area * gsd_m**2 < params.sliver_area_m2) & (darkened > params.sliver_share * area)
+    small[0] = False
+    reach = max(1, round(params.sliver_reach_m / gsd_m))
+    near = cv2.dilate(dark_twice.astype(np.uint8), disc(reach)) > 0
+    touching = np.zeros(count, bool)
+    touching[labels[near]] = True
+    width = np.zeros(count)
+    candidate = (small & touching)[labels]
+    if not candidate.any():
+        return np.zeros(count, bool)
+    inside = cv2.distanceTransform(np.pad(candidate.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    np.maximum.at(width, labels[candidate], (2 * inside[candidate] - 1) * gsd_m)
+    weak = _quantile_by_label(labels, strength, small & touching, 0.95) < params.sliver_sigma
+    return np.asarray(small & touching & (width < params.sliver_width_m) & weak)
+
+
+def _number(labels: Labels, keep: Mask) -> Labels:
+    """Return the kept labels numbered from 1 by the row-major order of their first pixel."""
+    kept = keep[labels]
+    at = np.flatnonzero(kept.ravel())
+    flat = labels.ravel()[at]
+    names, first = np.unique(flat, return_index=True)
+    number = np.zeros(keep.size, np.int32)
+    number[names[np.argsort(first, kind="stable")]] = np.arange(1, names.size + 1, dtype=np.int32)
+    return np.asarray(np.where(kept, number[labels], 0), np.int32)

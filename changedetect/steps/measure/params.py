@@ -1,0 +1,34 @@
+"""Parameters of measuring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureParams:
+    """How outlines are drawn and what counts as bright, dark or built."""
+
+    edge_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """The outline lies where the unsmoothed difference falls to this share of the object's own: half is unbiased."""
+    least_refined_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.35
+    """A refined outline that keeps less of the detected area than this is noise: the detected one stands."""
+    margin_m: Annotated[float, Field(gt=0.0)] = 6.0
+    """Width of the ring of ground around an object that it is compared with."""
+    changed_light: Annotated[float, Field(gt=0.0)] = 0.25
+    """Relative change of brightness beyond which a pixel counts as brightened or darkened."""
+    thick_m: Annotated[float, Field(gt=0.0)] = 3.5
+    """Parts of an object that an opening of this diameter keeps are thick: wider than a trench with one bank."""
+    slot_width_m: Annotated[float, Field(gt=0.0)] = 3.5
+    """Dark lines narrower than this are found as slots."""
+    slot_depth: Annotated[float, Field(gt=0.0)] = 0.35
+    """Drop of log brightness that makes a slot."""
+    line_elongation: Annotated[float, Field(gt=1.0)] = 3.5
+    """Skeleton at least this many times the mean width: measured along its line, as trenches are."""
+    built_contrast: Annotated[float, Field(gt=0.0)] = 0.22
+    """Relative contrast against the ring from which a place counts as having had a structure: roofs have .3 and up."""
+    built_edges: Annotated[float, Field(gt=0.0)] = 0.5
+    """Share of the outline that must show that contrast locally."""

@@ -1,0 +1,117 @@
+"""Shape of one object: rotated rectangle, skeleton, widths."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
+from skimage.morphology import skeletonize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """The smallest rotated rectangle around an object, in pixels."""
+
+    length_px: float
+    width_px: float
+    orientation_deg: float
+    """Of the longer side, 0 to 180 clockwise from north (up)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """The line along the middle of an object, in pixels."""
+
+    total_px: float
+    """All branches together."""
+    longest_px: float
+    """The longest way through it, to the object's ends."""
+    inner_width_px: float
+    """Diameter of the largest disc inside."""
+    line: Mask
+
+
+def fit_rectangle(mask: Mask) -> Rectangle:
+    """Return the smallest rotated rectangle around the mask's pixels.
+
+    A rectangle around pixel centres is one pixel short along the axes and less so across them.
+    """
+    rows, cols = np.nonzero(mask)
+    points = np.stack([cols, rows], axis=1).astype(np.float32)
+    (_, sides, _) = box = cv2.minAreaRect(points)
+    corners = cv2.boxPoints(box)
+    edges = np.diff(corners[:3], axis=0)
+    lengths = np.hypot(edges[:, 0], edges[:, 1])
+    if max(sides) == 0:
+        return Rectangle(1.0, 1.0, 0.0)
+    longer = edges[int(np.argmax(lengths))]
+    angle = math.atan2(float(longer[0]), float(-longer[1]))
+    pixel = 1.0 / (abs(math.cos(angle)) + abs(math.sin(angle)))
+    orientation = math.degrees(angle) % 180.0
+    return Rectangle(
+        float(max(lengths)) + pixel, float(min(lengths)) + pixel, orientation if orientation < 180 else 0.0
+    )
+
+
+def trace_skeleton(mask: Mask) -> Skeleton:
+    """Return the skeleton of a mask, with lengths over pixel steps (1 or sqrt 2)."""
+    padded = np.pad(mask, 1)
+    depth = cv2.distanceTransform(padded.astype(np.uint8), cv2.DIST_L2, 5)
+    line = np.asarray(skeletonize(padded), np.bool_)  # type: ignore[no-untyped-call]
+    rows, cols = np.nonzero(line)
+    inner = float(2 * depth.max() - 1)
+    if rows.size < 2:
+        return Skeleton(1.0, max(inner, 1.0), inner, line[1:-1, 1:-1])
+    graph = _pixel_graph(line, rows, cols)
+    total = float(graph.sum()) / 2
+    reach = dijkstra(graph, indices=0)
+    reach[~np.isfinite(reach)] = -1
+    start = int(np.argmax(reach))
+    reach = dijkstra(graph, indices=start)
+    reach[~np.isfinite(reach)] = -1
+    end = int(np.argmax(reach))
+    # The skeleton stops short of both ends by about the depth there.
+    ends = float(depth[rows[start], cols[start]] + depth[rows[end], cols[end]])
+    return Skeleton(total + ends, float(reach[end]) + ends, inner, line[1:-1, 1:-1])
+
+
+def _pixel_graph(line: Mask, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> sparse.csr_matrix:
+    """Return the symmetric graph of neighbouring skeleton pixels; a diagonal only where no straight way exists."""
+    index = np.full(line.shape, -1, np.int64)
+    index[rows, cols] = np.arange(rows.size)
+    starts, ends, weights = [], [], []
+    for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        other = index[np.clip(rows + dr, 0, line.shape[0] - 1), np.clip(cols + dc, 0, line.shape[1] - 1)]
+        linked = other >= 0
+        if dr and dc:
+            linked &= ~(line[rows + dr * 0, cols + dc] | line[rows + dr, cols])
+        starts.append(np.flatnonzero(linked))
+        ends.append(other[linked])
+        weights.append(np.full(int(linked.sum()), math.hypot(dr, dc)))
+    start, end, weight = np.concatenate(starts), np.concatenate(ends), np.concatenate(weights)
+    n = rows.size
+    half = sparse.csr_matrix((weight, (start, end)), shape=(n, n))
+    return sparse.csr_matrix(half + half.T)
+
+
+def disc(diameter_px: float) -> NDArray[np.uint8]:
+    """Return a disc-shaped structuring element of about that diameter."""
+    radius = max(0, round((diameter_px - 1) / 2))
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    return np.asarray(x * x + y * y <= radius * radius + 0.5, np.uint8)
+
+
+def thick_share(mask: Mask, diameter_px: float) -> float:
+    """Return the share of the mask that an opening with a disc keeps."""
+    kept = cv2.morphologyEx(np.pad(mask, 1).astype(np.uint8), cv2.MORPH_OPEN, disc(diameter_px))
+    return float(kept.sum()) / max(int(mask.sum()), 1)

@@ -1,0 +1,192 @@
+"""Apply the scoring model to a block: the signed score and the common change of light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from changedetect.core.raster import Raster
+from changedetect.steps.score import evidence, fields, predict
+from changedetect.steps.score.state import ScoreModel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.results import Baseline, Noise
+    from changedetect.steps.score.params import ScoreParams
+
+    Plane = NDArray[np.float32]
+
+_MAX_PSF_SIGMA_PX = 1.0
+_BOX = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Per band: smoothed residual, light on the ground, standard deviation, and slow relative offset."""
+
+    raw: list[Plane]
+    lights: list[Plane]
+    sigmas: list[Plane]
+    slow: list[Plane]
+
+
+def halo_px(params: ScoreParams, gsd_m: float) -> int:  # noqa: ARG001  windows in metres are in the model
+    """Return how many pixels around a block its score depends on."""
+    first = max(predict.gaussian_radius_px(_MAX_PSF_SIGMA_PX), 1) + predict.gaussian_radius_px(
+        predict.GREENNESS_SIGMA_PX
+    )
+    texture = predict.gaussian_radius_px(predict.HIGH_PASS_SIGMA_PX) + predict.gaussian_radius_px(
+        predict.VARIANCE_SIGMA_PX
+    )
+    return first + max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1
+
+
+def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
+    """Return the signed score and the change of light of a block, bands ("score", "light"), float32.
+
+    Parameters
+    ----------
+    raster : Raster
+        The scene, registered and normalised, on the block's grid.
+    baseline : Baseline
+        On the same grid.
+    noise : Noise
+        Of the whole scene, from `estimate_noise`.
+    params : ScoreParams
+        As given to `estimate_noise`.
+
+    Returns
+    -------
+    Raster
+        Unit "sigma". `score`: evidence of a change of the ground, with the sign of the brightening in the visible;
+        `light`: common relative change of light, 0 for none, -0.7 for full shadow. Both 0 where either date is not
+        valid; never NaN. Block-local with `halo_px`.
+    """
+    baseline.grid.require_same(raster.grid, "score")
+    model = ScoreModel.from_dict(noise.model)
+    extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
+    pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
+    score, light = _score_pair(pair, model, model.pixel_offset(raster.grid), params)
+    keep = slice(0, raster.grid.shape[1])
+    data = np.stack([score[:, keep], light[:, keep]])
+    # Where the baseline was never clear the scene's own bits cannot say it.
+    quality = raster.quality | np.where(baseline.valid, 0, 1).astype(np.uint16)
+    return Raster(data, quality, raster.grid, ("score", "light"), "sigma")
+
+
+def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
+    """Return the pair with `extra` repeated columns, so that no kernel's odd end reaches a pixel that is kept."""
+
+    def grow(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+        return np.pad(plane, ((0, 0), (0, extra)), mode="edge")
+
+    def every(planes: list[Plane]) -> list[Plane]:
+        return [np.asarray(grow(plane), np.float32) for plane in planes]
+
+    valid = np.asarray(grow(pair.valid), bool)
+    return predict.Pair(pair.bands, every(pair.before), every(pair.after), every(pair.spread), valid)
+
+
+def _score_pair(
+    pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams
+) -> tuple[Plane, Plane]:
+    may_be_lit = was_dark(pair, model, offset, params)
+    pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+    parts = explain(pair, model, offset, params)
+    residuals = [raw - slow * q for raw, slow, q in zip(parts.raw, parts.slow, parts.lights, strict=True)]
+    found = evidence.weigh(residuals, parts.sigmas, parts.lights, model, params)
+    score = choose(found, may_be_lit, len(residuals))
+    row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
+    if row.size:
+        pixels = (row, col)
+        others = _other_nulls(pair, parts, model, offset, params, pixels)
+        score[pixels] = _least(others, parts, may_be_lit, model, params, pixels, score[pixels])
+    score[~pair.valid] = 0
+    visible = np.sum([residuals[k] for k in pair.visible], axis=0)
+    light = np.where(pair.valid, np.clip(found.light, np.float32(-1), np.float32(10)), np.float32(0))
+    return np.where(visible < 0, -score, score).astype(np.float32), light.astype(np.float32)
+
+
+def explain(pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams) -> Parts:
+    """Return what the prediction leaves of a pair whose sharpness matches, and how much of it is expected."""
+    shape = pair.valid.shape
+    noise = fields.field_plane(model.fields["noise"].unpack(), model.cell_px, offset, shape)
+    parts = Parts([], [], [], [])
+    for k, plane in enumerate(predict.predictions(pair, model)):
+        light = predict.lit(plane, model.path[k], params)
+        variance = predict.combine_variance(predict.variance_terms(plane, pair.spread[k]), model.variance[k])
+        variance = variance * (noise * noise) + (np.float32(params.relative_floor) * light) ** 2
+        parts.raw.append(predict.residual(pair, k, plane, params.residual_sigma_px))
+        parts.lights.append(light)
+        parts.sigmas.append(np.sqrt(variance))
+        parts.slow.append(fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, offset, shape))
+    return parts
+
+
+def choose(found: evidence.Evidence, may_be_lit: NDArray[np.bool_], n_bands: int) -> Plane:
+    """Return the evidence in sigma: free of light where a shadow may have come or gone, whole elsewhere.
+
+    One band cannot tell a shadow from a dark thing: it is always whole.
+    """
+    whole = evidence.to_sigma(found.all_squared, n_bands)
+    if n_bands == 1:
+        return whole
+    free = evidence.to_sigma(found.free_squared, n_bands - 1)
+    shadow = (found.light < 0) | may_be_lit
+    return np.where(shadow, np.minimum(free, whole), whole)
+
+
+def was_dark(pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams) -> NDArray[np.bool_]:
+    """Return where the baseline was dark against its surroundings (within a pixel): light may have come back."""
+    bright = fields.field_plane(model.fields["bright_before"].unpack(), model.cell_px, offset, pair.valid.shape)
+    limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
+    dark = predict.darkness_plane(pair.before, pair.bands) < limit
+    return np.asarray(cv2.dilate(dark.astype(np.uint8), _BOX)) > 0
+
+
+def _other_nulls(
+    pair: predict.Pair,
+    parts: Parts,
+    model: ScoreModel,
+    offset: tuple[int, int],
+    params: ScoreParams,
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
+) -> list[list[Plane]]:
+    """Return the residuals of the other ways in which nothing may have happened at the pixels, per way and band.
+
+    The ground follows the land cover's season alone; or the level of the ground around it, in eight directions (at a
+    field's edge the local median is the neighbour's); or it kept its own numbers (rare colours the regression bends).
+    """
+    raw = [plane[pixels] for plane in parts.raw]
+    lights = [plane[pixels] for plane in parts.lights]
+    ways = [raw]
+    reach = model.reach_px
+    row, col = pixels[0] + offset[0], pixels[1] + offset[1]
+    slow = [model.fields[f"offset_{k}"].unpack() for k in range(len(raw))]
+    for dr, dc in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        there = (row + dr * reach, col + dc * reach)
+        levels = [fields.field_points(plane, model.cell_px, *there) for plane in slow]
+        ways.append([r - level * q for r, level, q in zip(raw, levels, lights, strict=True)])
+    same = [predict.residual(pair, k, pair.before[k], params.residual_sigma_px)[pixels] for k in range(len(raw))]
+    return [*ways, same]
+
+
+def _least(
+    ways: list[list[Plane]],
+    parts: Parts,
+    may_be_lit: NDArray[np.bool_],
+    model: ScoreModel,
+    params: ScoreParams,
+    pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
+    score: Plane,
+) -> Plane:
+    sigmas = [plane[pixels] for plane in parts.sigmas]
+    lights = [plane[pixels] for plane in parts.lights]
+    for residuals in ways:
+        found = evidence.weigh(residuals, sigmas, lights, model, params)
+        score = np.minimum(score, choose(found, may_be_lit[pixels], len(residuals)))
+    return score

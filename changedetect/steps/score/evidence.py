@@ -1,0 +1,78 @@
+"""Evidence against "nothing happened": whitened residuals, with a common change of light as an allowed explanation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from changedetect.steps.score.params import ScoreParams
+    from changedetect.steps.score.state import ScoreModel
+
+    Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Per pixel: squared evidence with and without light as an explanation, and the relative change of light."""
+
+    all_squared: Values
+    free_squared: Values
+    light: Values
+
+
+def weigh(
+    residuals: Sequence[Values],
+    sigmas: Sequence[Values],
+    lights: Sequence[Values],
+    model: ScoreModel,
+    params: ScoreParams,
+) -> Evidence:
+    """Return the evidence of residuals given their standard deviations and the light that falls on each pixel.
+
+    Notes
+    -----
+    With y = W(r / sigma) and l = W(q / sigma): the light's relative change is t = y.l / l.l, and what it leaves is
+    |y - t l|^2, divided by how much a change of light scales the noise itself and by the sky light's error per band.
+    """
+    y = _whiten([r / s for r, s in zip(residuals, sigmas, strict=True)], model.whitening)
+    direction = _whiten([q / s for q, s in zip(lights, sigmas, strict=True)], model.whitening)
+    yy, yl, ll = _dot(y, y), _dot(y, direction), _dot(direction, direction)
+    light = yl / np.maximum(ll, np.float32(1e-12))
+    clipped = np.clip(light, np.float32(params.darkest_light), np.float32(params.brightest_light))
+    left = np.maximum(yy - 2 * clipped * yl + clipped * clipped * ll, np.float32(0))
+    noise = np.maximum(np.float32(0.5), (1 + (1 + clipped) ** 2) * np.float32(0.5))
+    sky = 1 + np.float32(params.sky_light**2 / len(y)) * clipped * clipped * ll
+    squared = np.asarray(yy * np.float32(model.scale_all**2), np.float32)
+    free = np.asarray(left / (noise * sky) * np.float32(model.scale_free**2), np.float32)
+    return Evidence(squared, np.minimum(free, squared), np.asarray(light, np.float32))
+
+
+def to_sigma(squared: Values, degrees: int) -> Values:
+    """Return a chi-square of `degrees` freedom as sigmas of one degree, so thresholds mean the same for any sensor."""
+    return np.asarray(np.sqrt(np.maximum(squared - np.float32(max(degrees - 1, 0)), np.float32(0))), np.float32)
+
+
+def _whiten(values: Sequence[Values], whitening: Sequence[Sequence[float]]) -> list[Values]:
+    # Written out: a matrix product may round the edges of its tiles differently from block to block.
+    result = []
+    for weights in whitening:
+        total = values[0] * np.float32(weights[0])
+        for value, weight in zip(values[1:], weights[1:], strict=True):
+            if weight:
+                total = total + value * np.float32(weight)
+        result.append(total)
+    return result
+
+
+def _dot(left: Sequence[Values], right: Sequence[Values]) -> Values:
+    total = left[0] * right[0]
+    for a, b in zip(left[1:], right[1:], strict=True):
+        total = total + a * b
+    return total

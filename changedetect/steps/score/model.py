@@ -1,0 +1,322 @@
+"""Estimate the scoring model of a scene against its baseline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import nnls
+from scipy.stats import chi2
+
+from changedetect.core.results import Noise
+from changedetect.errors import DataError, GridError
+from changedetect.steps.score import apply, evidence, fields, predict
+from changedetect.steps.score.state import CoarseField, ScoreModel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+    from changedetect.steps.score.params import ScoreParams
+
+    Plane = NDArray[np.float32]
+    Matrix = NDArray[np.float64]
+
+_TUKEY = 4.685
+_MAX_CELLS = 256
+_CE90_TO_SIGMA = 2.15  # radius of 90 % of a circular normal
+_TYPICAL_REFLECTANCE = 0.12  # median of land in the visible: other units are brought to numbers of this size
+_PSF_CHOICES = (("before", 0.4), ("before", 0.6), ("before", 0.8), ("before", 1.0), ("after", 0.6), ("after", 0.9))
+_PSF_GAIN = 0.97  # a match must leave less than this of the unmatched residual
+_TRIM = 9.0
+_SHRINK = 0.1
+_MOST_UPSCALE = 1 / 0.7
+
+
+def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams) -> Noise:
+    """Return the scoring model of a scene: how its baseline predicts it, and what is expected to be left over.
+
+    Parameters
+    ----------
+    raster : Raster
+        The whole scene, registered and normalised, on the baseline's grid.
+    baseline : Baseline
+        What the place looked like.
+    ce90_px : float or None
+        Radius that holds 90 % of the registration errors, in pixels of the grid; None if unknown.
+    params : ScoreParams
+        What counts as explained.
+
+    Returns
+    -------
+    Noise
+        `model` is JSON-able and holds a few coefficients per band and coarse fields.
+
+    Raises
+    ------
+    DataError
+        With fewer shared clear pixels than `params.min_pixels`.
+    GridError
+        If grids differ or no band is shared.
+
+    Notes
+    -----
+    Robust regression of each band on the baseline's bands and greenness predicts season, haze and gain by land cover;
+    the residual's variance is a non-negative mix of constant, level, gradient (misregistration), texture, sharpness and
+    the baseline's spread over time; residuals are whitened over bands and scaled to their expected median.
+    """
+    baseline.grid.require_same(raster.grid, "score")
+    bands = tuple(name for name in baseline.bands if name in raster.bands)
+    if not bands:
+        raise GridError("scene and baseline share no band", found=raster.bands, needed=baseline.bands)
+    valid = raster.valid & baseline.valid
+    if int(valid.sum()) < params.min_pixels:
+        raise DataError(
+            "too few clear pixels are shared with the baseline",
+            found=int(valid.sum()),
+            needed=params.min_pixels,
+            hint="a wider area, or clearer scenes in the baseline",
+        )
+    model = _start(raster, baseline, bands, params)
+    pair = predict.make_pair(raster, baseline, bands, model.scale, model.level)
+    lattice = _Lattice(pair.valid, model.cell_px, params)
+    model = _fit_prediction(pair, model, lattice, params)
+    model = _match_sharpness(pair, model, lattice)
+    matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+    if model.psf_side != "none":
+        model = _fit_prediction(matched, model, lattice, params)
+    model = _fit_fields(pair, matched, model, lattice, params)
+    model = _fit_variance(matched, model, lattice, ce90_px, params)
+    model, squared = _fit_whitening(pair, matched, model, lattice, params)
+    limit = params.seed_sigma**2 + len(bands) - 1
+    rate = _false_alarms_per_km2(squared, limit, raster.grid.gsd_m)
+    return Noise(bands, model.to_dict(), params.seed_sigma, rate)
+
+
+class _Lattice:
+    """A regular sample of the scene's pixels, at a stride that divides the coarse cells."""
+
+    def __init__(self, valid: NDArray[np.bool_], cell_px: int, params: ScoreParams) -> None:
+        self.stride = stride_px(valid.shape, params)
+        self.cell = cell_px // self.stride
+        self.use = self.take(valid)
+        everywhere = np.flatnonzero(self.use)
+        self.some = everywhere[:: max(1, everywhere.size // params.max_regression_samples)]
+
+    def take(self, plane: NDArray[np.generic]) -> NDArray[np.generic]:
+        return plane[:: self.stride, :: self.stride]
+
+    def values(self, plane: NDArray[np.generic]) -> Matrix:
+        return np.asarray(self.take(plane).ravel()[self.some], np.float64)
+
+
+def stride_px(shape: tuple[int, int], params: ScoreParams) -> int:
+    """Return the stride of the sample lattice."""
+    return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / params.max_samples)))
+
+
+def _start(raster: Raster, baseline: Baseline, bands: tuple[str, ...], params: ScoreParams) -> ScoreModel:
+    grid = raster.grid
+    window = max(
+        params.local_window_m / grid.gsd_m, float(params.local_window_min_px), max(grid.shape) * 3 / _MAX_CELLS
+    )
+    stride = stride_px(grid.shape, params)
+    cell = stride * max(2, round(window / 3 / stride))
+    valid = raster.valid & baseline.valid
+    step = max(1, int(valid.sum()) // params.max_regression_samples)
+    medians = [float(np.median(baseline.band(name)[valid][::step])) for name in bands]
+    if raster.unit == "reflectance":
+        scale = [1.0] * len(bands)
+    else:
+        scale = [_TYPICAL_REFLECTANCE / max(abs(value), 1e-6) for value in medians]
+    return ScoreModel(
+        bands=bands,
+        origin=(grid.transform.c, grid.transform.f),
+        cell_px=cell,
+        reach_px=max(round(params.null_distance_m / grid.gsd_m), cell),
+        scale=tuple(scale),
+        level=tuple(m * s for m, s in zip(medians, scale, strict=True)),
+        coefficients=(),
+        psf_side="none",
+        psf_sigma_px=0.0,
+        path=(0.0,) * len(bands),
+        variance=(),
+        whitening=(),
+    )
+
+
+def _fit_prediction(pair: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams) -> ScoreModel:
+    green = predict.greenness(pair.before, pair.bands)
+    columns = np.stack([lattice.values(column) for column in predict.design(pair.before, green)], axis=1)
+    coefficients, path = [], []
+    for k in range(len(pair.bands)):
+        target = lattice.values(pair.after[k])
+        fit = _robust_regression(columns, target, params.iterations)
+        coefficients.append(tuple(float(c) for c in fit))
+        # Path radiance cannot exceed what the darkest ground shows.
+        path.append(float(min(max(fit[0], 0.0), np.quantile(target, 0.002))))
+    return replace(model, coefficients=tuple(coefficients), path=tuple(max(p, 0.0) for p in path))
+
+
+def _robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matrix:
+    """Return Tukey's regression coefficients, with a ridge that only settles columns without content."""
+    size = np.sqrt((columns**2).mean(axis=0))
+    size[size == 0] = 1.0
+    scaled = columns / size
+    ridge = 1e-6 * np.eye(scaled.shape[1])
+    weight = np.ones_like(target)
+    fit = np.zeros(scaled.shape[1])
+    for _ in range(iterations):
+        weighted = scaled * weight[:, None]
+        total = max(float(weight.sum()), 1e-9)
+        fit = np.linalg.solve(weighted.T @ scaled / total + ridge, weighted.T @ target / total)
+        left = target - scaled @ fit
+        spread = max(1.4826 * float(np.median(np.abs(left))), 1e-9)
+        weight = np.clip(1 - (left / (_TUKEY * spread)) ** 2, 0, None) ** 2
+    return np.asarray(fit / size)
+
+
+def _match_sharpness(pair: predict.Pair, model: ScoreModel, lattice: _Lattice) -> ScoreModel:
+    """Return the model with the blur that leaves least at the steepest 3 % of the pixels (green, or first band)."""
+    names = list(pair.bands)
+    k = names.index("green") if "green" in names else 0
+    steep_plane = predict.gradient_squared(pair.before[k])
+    steepness = lattice.values(steep_plane)
+    steep = steepness >= np.quantile(steepness, 0.97)
+
+    def left(side: str, sigma_px: float) -> float:
+        matched = predict.sharpen_match(pair, side, sigma_px)
+        green = predict.greenness(matched.before, pair.bands)
+        difference = matched.after[k] - predict.predict(matched.before, green, model.coefficients[k])
+        values = lattice.values(difference)[steep]
+        return float(np.median(np.abs(values - np.median(values))))
+
+    best, best_left = ("none", 0.0), _PSF_GAIN * left("none", 0.0)
+    for side, sigma_px in _PSF_CHOICES:
+        value = left(side, sigma_px)
+        if value < best_left:
+            best, best_left = (side, sigma_px), value
+    return replace(model, psf_side=best[0], psf_sigma_px=best[1])
+
+
+def _fit_fields(
+    pair: predict.Pair, matched: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+) -> ScoreModel:
+    found: dict[str, CoarseField] = {}
+    use = np.asarray(lattice.use, bool)
+    for k, plane in enumerate(predict.predictions(matched, model)):
+        relative = (matched.after[k] - plane) / predict.lit(plane, model.path[k], params)
+        sample = np.asarray(lattice.take(relative), np.float32)
+        slow = fields.cell_quantile(sample, use, lattice.cell)
+        found[f"offset_{k}"] = CoarseField.pack(np.clip(slow, -0.9, 3.0))
+    for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
+        sample = np.asarray(lattice.take(predict.darkness_plane(planes, pair.bands)), np.float32)
+        found[name] = CoarseField.pack(fields.cell_quantile(sample, use, lattice.cell, 0.6))
+    ones = np.ones((1, 1), np.float32)
+    return replace(model, fields={**found, "noise": CoarseField.pack(ones)})
+
+
+def _fit_variance(
+    pair: predict.Pair, model: ScoreModel, lattice: _Lattice, ce90_px: float | None, params: ScoreParams
+) -> ScoreModel:
+    registration = params.registration_factor * ((ce90_px or 0.0) / _CE90_TO_SIGMA) ** 2
+    weights = []
+    for k, plane in enumerate(predict.predictions(pair, model)):
+        light = predict.lit(plane, model.path[k], params)
+        slow = fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, (0, 0), plane.shape)
+        left = predict.residual(pair, k, plane, params.residual_sigma_px) - slow * light
+        terms = np.stack([lattice.values(t) for t in predict.variance_terms(plane, pair.spread[k])], axis=1)
+        fit = _trimmed_nnls(terms, lattice.values(left) ** 2)
+        fit[3] = max(fit[3], registration, params.gradient_floor_px**2)
+        fit[5] = max(fit[5], params.sharpness_floor**2)
+        fit[6] = min(fit[6], params.max_spread_weight)
+        weights.append(tuple(float(w) for w in fit))
+    return replace(model, variance=tuple(weights))
+
+
+def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
+    """Return non-negative weights of the variance terms; residuals beyond 3 sigma are changes, not noise."""
+    size = np.maximum(terms.mean(axis=0), 1e-12)
+    scaled = terms / size
+    floor = max(1e-3 * float(np.median(squared)), 1e-12)
+    current = np.full(len(squared), 2.2 * float(np.median(squared)) + floor)
+    fit = np.zeros(scaled.shape[1])
+    for _ in range(rounds):
+        keep = squared < _TRIM * current
+        # Relative errors: the spread of a squared residual goes with its expectation.
+        rows = scaled[keep] / current[keep, None]
+        goal = squared[keep] / current[keep]
+        normal = rows.T @ rows + 1e-9 * len(rows) * np.eye(rows.shape[1])
+        root = np.linalg.cholesky(normal)
+        fit, _ = nnls(root.T, np.linalg.solve(root, rows.T @ goal))
+        current = np.maximum(scaled @ fit, floor)
+    fit[0] = max(fit[0], floor / 1.0)
+    return np.asarray(fit / size)
+
+
+def _fit_whitening(
+    pair: predict.Pair, matched: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+) -> tuple[ScoreModel, Matrix]:
+    """Return the model with whitening, scales and local noise level, and the scene's squared scores at the sample."""
+    parts = apply.explain(matched, model, (0, 0), params)
+    n_bands = len(pair.bands)
+    take = [
+        (
+            np.asarray(lattice.take(raw - slow * q), np.float32),
+            np.asarray(lattice.take(s), np.float32),
+            np.asarray(lattice.take(q), np.float32),
+        )
+        for raw, slow, q, s in zip(parts.raw, parts.slow, parts.lights, parts.sigmas, strict=True)
+    ]
+    residuals, sigmas, lights = [t[0] for t in take], [t[1] for t in take], [t[2] for t in take]
+    n = np.stack([(r / s).ravel()[lattice.some] for r, s in zip(residuals, sigmas, strict=True)], axis=1)
+    calm = n[(n.astype(np.float64) ** 2).sum(axis=1) < 25.0]
+    covariance = np.cov(calm.T).reshape(n_bands, n_bands) if len(calm) > 10 * n_bands else np.eye(n_bands)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
+    correlation = (1 - _SHRINK) * covariance / np.outer(deviation, deviation) + _SHRINK * np.eye(n_bands)
+    whitening = np.linalg.cholesky(np.linalg.inv(correlation)).T
+    model = replace(model, whitening=tuple(tuple(float(w) for w in row) for row in whitening))
+    use = np.asarray(lattice.use, bool)
+    found = evidence.weigh(residuals, sigmas, lights, model, params)
+    whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chi2.ppf(0.5, n_bands)
+    noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
+    model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
+    model = _scale(found, use, n_bands, model)
+    dark = np.asarray(lattice.take(apply.was_dark(pair, model, (0, 0), params)), bool)
+    found = evidence.weigh(residuals, sigmas, lights, model, params)
+    shadow = ((found.light < 0) | dark) & (n_bands > 1)
+    squared = np.where(shadow, found.free_squared, found.all_squared)
+    return model, np.asarray(squared[use], np.float64)
+
+
+def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model: ScoreModel) -> ScoreModel:
+    """Return the model whose evidence has its expected median: never scaled up by more than noise allows."""
+    whole = max(float(np.median(found.all_squared[use])), 1e-9)
+    free = max(float(np.median(found.free_squared[use])), 1e-9)
+    # A scene quieter than the floors stays quiet: excess is scaled away, calm only a little up.
+    scale_all = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, n_bands)) / whole))
+    scale_free = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, max(n_bands - 1, 1))) / free))
+    return replace(model, scale_all=scale_all, scale_free=scale_free)
+
+
+def _false_alarms_per_km2(squared: Matrix, limit: float, gsd_m: float) -> float | None:
+    """Return clusters per km2 that the scene's own null is expected to put above a squared `limit`; None if untold.
+
+    The tail between the 90th and 99th percentile, below most changes, is extended as a normal's (exponential in the
+    square) or a heavier one (exponential in the score), whichever says more; a cluster is about 3 x 3 pixels. Rules on
+    size and shape come after it and only lower the figure.
+    """
+    if squared.size < 1000:
+        return None
+    levels = np.array([0.90, 0.95, 0.98, 0.99])
+    at = np.quantile(squared, levels)
+    if not at[-1] > at[0] > 0 or limit <= at[-1]:
+        return None
+    rates = []
+    for power in (0.5, 1.0):
+        slope = np.polyfit(at**power, np.log(1 - levels), 1)
+        rates.append(float(np.polyval(slope, limit**power)))
+    return float(math.exp(max(rates)) * 1e6 / (9 * gsd_m * gsd_m))

@@ -1,0 +1,57 @@
+"""Parameters of the score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreParams:
+    """What counts as explained, and how large the unexplained must be."""
+
+    max_samples: Annotated[int, Field(ge=10_000)] = 1_000_000
+    """Pixels the model is estimated on, a regular lattice over the scene."""
+    max_regression_samples: Annotated[int, Field(ge=1000)] = 30_000
+    """Of those, pixels used by the iterated fits: a dozen coefficients need no more."""
+    min_pixels: Annotated[int, Field(ge=100)] = 400
+    """Fewer shared clear pixels cannot carry the prediction's coefficients."""
+    iterations: Annotated[int, Field(ge=1, le=50)] = 10
+    """Rounds of reweighting (Tukey) in the prediction of the scene from its baseline."""
+    residual_sigma_px: Annotated[float, Field(ge=0.0, le=3.0)] = 0.8
+    """Smoothing of the residual: matches the sharpest detail a sensor passes, so noise goes and objects stay."""
+    local_window_m: Annotated[float, Field(gt=0.0)] = 60.0
+    """Side of the running median of the relative residual: wider than a hut or row, narrower than most fields."""
+    local_window_min_px: Annotated[int, Field(ge=9)] = 24
+    """Coarse sensors need this many pixels for a median that a single object cannot move."""
+    relative_floor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.06
+    """Relative error of any prediction (bidirectional reflectance, adjacency, sky): no sensor noise is below it."""
+    brightness_floor: Annotated[float, Field(gt=0.0)] = 0.004
+    """Least light (reflectance) taken as falling on the ground, so that ratios over water stay finite."""
+    registration_factor: Annotated[float, Field(ge=0.0)] = 1.0
+    """Share of the registration error (CE90 / 2.15 px) that enters as variance through the local gradient."""
+    gradient_floor_px: Annotated[float, Field(ge=0.0)] = 0.12
+    """Registration is never better than this at every pixel, whatever its tie points say."""
+    sharpness_floor: Annotated[float, Field(ge=0.0)] = 0.15
+    """Left-over mismatch of sharpness, as a share of the local Laplacian."""
+    max_spread_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Largest weight of the baseline's own spread over time in the variance."""
+    sky_light: Annotated[float, Field(ge=0.0, le=1.0)] = 0.12
+    """Shadows are lit by the sky, which is bluer than the sun: relative error by band of "light times factor"."""
+    darkest_light: Annotated[float, Field(ge=-1.0, le=0.0)] = -0.72
+    """A full shadow keeps at least 28 % of the light (sky); darker is a darker thing."""
+    brightest_light: Annotated[float, Field(ge=0.0)] = 2.2
+    """Leaving a shadow multiplies the light by at most 3.2."""
+    dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
+    """A pixel below this share of its surroundings' 60th percentile (near infrared) may lie in shadow."""
+    dark_cap: Annotated[float, Field(gt=0.0)] = 0.32
+    """Cap of that percentile (reflectance): next to lush vegetation ordinary ground is not dark."""
+    null_distance_m: Annotated[float, Field(ge=0.0)] = 30.0
+    """The local level may be that of ground this far away: a field's edge must not fire because its median is the
+    neighbour's."""
+    null_from_sigma: Annotated[float, Field(ge=0.0)] = 2.0
+    """Other explanations are tried only for pixels above this."""
+    seed_sigma: Annotated[float, Field(gt=0.0)] = 8.0
+    """Threshold for which the expected false alarms are stated; keep equal to detect.seed_sigma."""
