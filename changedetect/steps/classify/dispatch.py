@@ -16,7 +16,10 @@ from changedetect.core.aoi import TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
 from changedetect.steps.classify import ground
+from changedetect.steps.classify.aircraft import AircraftParams
+from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
+from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,9 @@ PROPOSERS = {
     "trench": ("ground", "propose_trench", "ground"),
     "hut": ("ground", "propose_hut", "ground"),
     "equipment": ("ground", "propose_equipment", "ground"),
+    "vessel": ("vessel", "propose", "vessel"),
+    "aircraft": ("aircraft", "propose", "aircraft"),
+    "crowd": ("crowd", "propose", "crowd"),
 }
 """Class: module, function, field of `ClassifyParams`. Modules are loaded when a zone asks for the class."""
 
@@ -44,6 +50,12 @@ class ClassifyParams:
     """Below this a proposal is no better than `other`."""
     ground: GroundParams = dataclass_field(default_factory=GroundParams)
     """Rules of trench, hut and equipment."""
+    vessel: VesselParams = dataclass_field(default_factory=VesselParams)
+    """Rules of vessels."""
+    aircraft: AircraftParams = dataclass_field(default_factory=AircraftParams)
+    """Rules of aircraft."""
+    crowd: CrowdParams = dataclass_field(default_factory=CrowdParams)
+    """Rules of crowds."""
 
 
 def classify(
