@@ -178,7 +178,9 @@ def _agree(
             moved, moved_ok = _resample(b, b_ok, affine)
             if affine is not start:
                 weight = feature_weights(a, moved, a_ok & moved_ok)
-            ties = match_windows((a, a_ok), (moved, moved_ok), weight, size)
+            # the first round only finds the affine, so fewer windows do
+            most = 7 if affine is start else 10
+            ties = match_windows((a, a_ok), (moved, moved_ok), weight, size, most)
             inlying = np.zeros(len(ties.value), bool)
             if len(ties.value) >= params.min_windows:
                 total = ties.value + np.column_stack([np.ones(len(ties.value)), ties.position]) @ affine.T

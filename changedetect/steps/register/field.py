@@ -146,12 +146,12 @@ def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalt
             residual = _mahalanobis(ties, design.predict(design.solve(weight, penalty)))
             sigma = _robust_sigma(residual)
             weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
+        *without, fitted = design.solve_without(weight, penalty, folds, int(folds.max()) + 1)
         held_out = np.zeros((len(ties), 2))
-        for fold in range(int(folds.max()) + 1):
-            out = folds == fold
-            held_out[out] = design.predict(design.solve(weight * ~out, penalty))[out]
+        for fold, coefficients in enumerate(without):
+            held_out[folds == fold] = design.predict(coefficients)[folds == fold]
         miss_px = np.hypot(*(held_out - ties.value).T)
-        trials.append(_Trial(penalty, design.solve(weight, penalty), weight, sigma, held_out, miss_px))
+        trials.append(_Trial(penalty, fitted, weight, sigma, held_out, miss_px))
     return trials
 
 
@@ -163,6 +163,10 @@ def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
 
 def _to_field(trial: _Trial, ties: Ties) -> Field:
     return Field(trial.coefficients, trial.penalty, trial.weight, trial.miss_px, ties.group)
+
+
+_Equations = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+"""Normal matrix and right side."""
 
 
 class _Design:
@@ -190,19 +194,53 @@ class _Design:
 
     def solve(self, weight: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
         """Return coefficients (2, rows, cols) of the weighted, penalised fit."""
+        return self.solve_without(weight, penalty, np.zeros(len(weight), np.int64), 1)[-1]
+
+    def solve_without(
+        self, weight: NDArray[np.float64], penalty: float, folds: NDArray[np.int64], n_folds: int
+    ) -> list[NDArray[np.float64]]:
+        """Return the fit without each fold in turn, then the fit to all (the only one if there is one fold).
+
+        Normal equations add up, so those of every fold are made once and taken off the sum.
+        """
         if penalty == SHIFT:
-            info = np.einsum("n,nij->ij", weight, self.ties.info)
-            pull = np.einsum("n,nij,nj->i", weight, self.ties.info, self.ties.value)
-            shift = np.linalg.solve(info + np.eye(2) * (1e-12 + 1e-9 * np.trace(info)), pull)
-            return np.ones((2, *self.shape)) * shift[:, None, None]
-        terms = (self.terms * weight[:, None]).ravel()
-        flat = np.asarray(np.bincount(self.flat.ravel(), terms, self.bands * self.size), np.float64)
-        matrix = flat.reshape(self.bands, self.size)
-        right = np.bincount(self.unknown.ravel(), (self.pull * weight[:, None]).ravel(), self.size)
+            parts = [self._shift_equations(weight * (folds == k)) for k in range(n_folds)]
+        else:
+            parts = self._spline_equations(weight, folds, n_folds)
+        matrix = np.sum([part[0] for part in parts], axis=0)
+        right = np.sum([part[1] for part in parts], axis=0)
+        wanted = [(matrix - m, right - r) for m, r in parts] if n_folds > 1 else []
+        solve = self._solve_shift if penalty == SHIFT else self._solve_spline
+        return [solve(m, r, penalty) for m, r in [*wanted, (matrix, right)]]
+
+    def _shift_equations(self, weight: NDArray[np.float64]) -> _Equations:
+        info = np.einsum("n,nij->ij", weight, self.ties.info)
+        return info, np.einsum("n,nij,nj->i", weight, self.ties.info, self.ties.value)
+
+    def _solve_shift(self, matrix: NDArray[np.float64], right: NDArray[np.float64], _: float) -> NDArray[np.float64]:
+        shift = np.linalg.solve(matrix + np.eye(2) * (1e-12 + 1e-9 * np.trace(matrix)), right)
+        return np.ones((2, *self.shape)) * shift[:, None, None]
+
+    def _spline_equations(
+        self, weight: NDArray[np.float64], folds: NDArray[np.int64], n_folds: int
+    ) -> list[_Equations]:
+        parts: list[_Equations] = []
+        for k in range(n_folds):
+            used = np.flatnonzero(folds == k) if n_folds > 1 else slice(None)
+            terms = (self.terms[used] * weight[used, None]).ravel()
+            pull = (self.pull[used] * weight[used, None]).ravel()
+            matrix = np.bincount(self.flat[used].ravel(), terms, self.bands * self.size)
+            right = np.bincount(self.unknown[used].ravel(), pull, self.size)
+            parts.append((np.asarray(matrix, np.float64).reshape(self.bands, self.size), np.asarray(right, np.float64)))
+        return parts
+
+    def _solve_spline(
+        self, matrix: NDArray[np.float64], right: NDArray[np.float64], penalty: float
+    ) -> NDArray[np.float64]:
         unit = max(float(matrix[0].mean()), 1e-12)
-        matrix = matrix + unit * (penalty * self.bend + _SLOPE_SHARE * self.slope)
-        matrix[0] += 1e-9 * unit
-        solution = solveh_banded(matrix, right, lower=True, check_finite=False)
+        banded = matrix + unit * (penalty * self.bend + _SLOPE_SHARE * self.slope)
+        banded[0] += 1e-9 * unit
+        solution = solveh_banded(banded, right, lower=True, overwrite_ab=True, check_finite=False)
         return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
 
     def predict(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ _TAPER = 0.15
 _LOBE_PX = 6
 """Half side of the main peak, px: a second peak counts outside it."""
 _STEP_SHARE = 40 / 128
+_MOST_PER_SIDE = 10
 _MIN_VALID = 0.2
 _MIN_WINDOW_PX = 48
 _WINDOW_PEAK_SIGMA = 6.0
@@ -84,6 +85,7 @@ def match_windows(
     moving: tuple[NDArray[np.float32], NDArray[np.bool_]],
     weight: NDArray[np.float64],
     window_px: int,
+    most: int = _MOST_PER_SIDE,
 ) -> WindowTies:
     """Return the shifts left between two feature stacks on one lattice, window by window.
 
@@ -95,6 +97,8 @@ def match_windows(
         How much each feature counts.
     window_px : int
         Side of a window, px.
+    most : int
+        Windows along each side, at most: their number bounds the cost.
     """
     (a, a_ok), (b, b_ok) = reference, moving
     both = cv2.integral((a_ok & b_ok).astype(np.uint8))
@@ -102,8 +106,8 @@ def match_windows(
     taper = hann[:, None] * hann[None, :]
     used = np.flatnonzero(weight > 0)
     found = []
-    for r in _starts(a.shape[1], window_px):
-        for c in _starts(a.shape[2], window_px):
+    for r in _starts(a.shape[1], window_px, most):
+        for c in _starts(a.shape[2], window_px, most):
             inside = both[r + window_px, c + window_px] - both[r, c + window_px] - both[r + window_px, c] + both[r, c]
             if inside < _MIN_VALID * window_px**2:
                 continue
@@ -188,8 +192,8 @@ def _match_one(
     spectrum = np.conj(scipy.fft.rfft2(a)) * scipy.fft.rfft2(b)
     spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
     mixed = np.tensordot(weight.astype(np.float32), spectrum, axes=1)
-    surface = np.fft.fftshift(scipy.fft.irfft2(mixed, (side, side)))
-    surface = surface[side // 2 - limit : side // 2 + limit + 1, side // 2 - limit : side // 2 + limit + 1]
+    near = np.arange(-limit, limit + 1)
+    surface = scipy.fft.irfft2(mixed, (side, side))[np.ix_(near, near)]
     spread = _robust_spread(surface)
     r, c = np.unravel_index(int(np.argmax(surface)), surface.shape)
     if spread == 0 or not (0 < r < 2 * limit and 0 < c < 2 * limit):
@@ -223,9 +227,9 @@ def _robust_spread(surface: NDArray[np.float32]) -> float:
     return 1.4826 * float(np.median(np.abs(surface[:: 1 + surface.size // 100_000])))
 
 
-def _starts(length: int, window_px: int) -> NDArray[np.int64]:
+def _starts(length: int, window_px: int, most: int) -> NDArray[np.int64]:
     count = max(round((length - window_px) / (_STEP_SHARE * window_px)), 0) + 1
-    return np.unique(np.linspace(0, length - window_px, count).round().astype(np.int64))
+    return np.unique(np.linspace(0, length - window_px, min(count, most)).round().astype(np.int64))
 
 
 def _tukey(length: int) -> NDArray[np.float32]:
