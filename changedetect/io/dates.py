@@ -124,9 +124,9 @@ def _from_match(match: re.Match[str]) -> Found | None:
     if month_name and month_name.upper() not in MONTHS:
         return None
     month = MONTHS.index(month_name.upper()) + 1 if month_name else int(part.get("m") or 1)
-    clock = [int(part.get(key) or 0) for key in ("h", "mi", "s")]
+    hour, minute, second = (int(part.get(key) or 0) for key in ("h", "mi", "s"))
     try:
-        when = datetime(year, month, int(part.get("d") or 1), *clock, tzinfo=UTC)
+        when = datetime(year, month, int(part.get("d") or 1), hour, minute, second, tzinfo=UTC)
         if doy := part.get("doy"):
             when = datetime.strptime(f"{year} {doy}", "%Y %j").replace(tzinfo=UTC)
     except ValueError:

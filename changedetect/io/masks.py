@@ -108,5 +108,5 @@ def fits(number: NDArray[np.generic], rule: MaskRule) -> NDArray[np.bool_]:
     if rule.values is not None:
         return np.isin(number, rule.values)
     if rule.bit is not None:
-        return (number.astype(np.int64) >> rule.bit & 1) == 1
+        return np.asarray((number.astype(np.int64) >> rule.bit & 1) == 1)
     return np.asarray(number != rule.other_than)

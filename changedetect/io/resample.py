@@ -17,6 +17,8 @@ TAPS = {"nearest": (0, 0), "bilinear": (0, 1), "cubic": (-1, 2), "lanczos": (-3,
 
 _CODES = {"bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 _STEPS = 32  # OpenCV's remap knows 32 positions within a pixel
+_FINE = 4096
+_FAR_PX = 500_000.0
 _BAD = np.uint16(UNUSABLE)
 _NODATA = np.uint16(Quality.NODATA)
 _EDGE = np.uint16(Quality.EDGE)
@@ -52,27 +54,23 @@ def quantise(position: NDArray[np.float64], kernel: str) -> tuple[NDArray[np.int
     ----------
     Keys, Cubic convolution interpolation for digital image processing, 1981, doi:10.1109/TASSP.1981.1163711.
     """
-    # Rounding first keeps numerical dust from deciding which way a step goes.
-    position = np.rint(position * 4096) / 4096
+    # Rounding to 1/4096 first keeps numerical dust from deciding which way a step goes.
+    fine = np.rint(np.clip(position, -_FAR_PX, _FAR_PX) * _FINE).astype(np.int32)
     if kernel == "nearest":
-        return np.floor(position + 0.5).astype(np.int32), np.zeros(position.shape, np.int32)
-    pixel = np.floor(position)
-    part = position - pixel
-    if kernel == "cubic":
-        step = _CUBIC_STEP[np.rint(part * 4096).astype(np.int32)]
-    else:
-        step = np.rint(part * _STEPS).astype(np.int32)
-    return (pixel + step // _STEPS).astype(np.int32), (step % _STEPS).astype(np.int32)
+        return (fine + _FINE // 2) // _FINE, np.zeros(position.shape, np.int32)
+    step = (_CUBIC_STEP if kernel == "cubic" else _EVEN_STEP)[fine & (_FINE - 1)]
+    return (fine >> 12) + (step >> 5), step & (_STEPS - 1)
 
 
 def _cubic_steps() -> NDArray[np.int32]:
     at = np.arange(_STEPS + 1) / _STEPS
     comes_out = at**3 - 1.5 * at**2 + 1.5 * at
-    wanted = np.arange(4097) / 4096
+    wanted = np.arange(_FINE) / _FINE
     return np.searchsorted((comes_out[1:] + comes_out[:-1]) / 2, wanted).astype(np.int32)
 
 
 _CUBIC_STEP = _cubic_steps()
+_EVEN_STEP = np.rint(np.arange(_FINE) * (_STEPS / _FINE)).astype(np.int32)
 
 
 def remap(
@@ -102,8 +100,9 @@ def remap(
     ix, sx = _within(ix + pad, sx, -first, limit_x)
     iy, sy = _within(iy + pad, sy, -first, limit_y)
     quality = padded[iy + (sy * 2 >= _STEPS), ix + (sx * 2 >= _STEPS)].copy()
-    touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
-    quality[touched & ((quality & _BAD) == 0)] |= _EDGE
+    if ((bits & _BAD) != 0).any() or ((quality & _NODATA) != 0).any() or _near_rim(padded.shape, pad, ix, iy, last):
+        touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
+        quality[touched & ((quality & _BAD) == 0)] |= _EDGE
     filled = fill_unusable(data, bits, max(last, -first) + 1)
     filled = np.pad(filled, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
     out = _sample(filled, (ix, sx), (iy, sy), kernel)
@@ -121,6 +120,11 @@ def _within(
     return np.clip(pixel, low, high - 1), np.where(inside, step, 0)
 
 
+def _near_rim(shape: tuple[int, ...], pad: int, ix: NDArray[np.int32], iy: NDArray[np.int32], reach: int) -> bool:
+    low, rows, cols = pad + reach, shape[0] - pad - reach, shape[1] - pad - reach
+    return bool(min(ix.min(), iy.min()) < low or ix.max() >= cols or iy.max() >= rows)
+
+
 def _touches(
     bits: NDArray[np.uint16],
     taps: tuple[int, int],
@@ -130,8 +134,6 @@ def _touches(
     """Return True where a tap with weight is unusable; a sample on a pixel centre has one tap along that axis."""
     bad = (bits & _BAD) != 0
     (iy, between_y), (ix, between_x) = rows, cols
-    if not bad.any():
-        return np.zeros(iy.shape, bool)
     across = _any_tap(bad, taps, axis=1)
     out = np.where(between_x, across[iy, ix], bad[iy, ix])
     if between_y.any():

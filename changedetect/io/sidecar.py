@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from changedetect.io.dates import Found, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from changedetect.io.files import Header
 
 _LARGEST_BYTES = 5_000_000
+_MOST_ITEMS = 64
 
 _TIME_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATETIME", "ACQUISITION_DATE", "SENSING_TIME", "FIRSTLINETIME",
     "EARLIESTACQTIME", "DATE_ACQUIRED")  # fmt: skip
@@ -69,11 +70,24 @@ def read_sidecars(image: str, stems: tuple[str, ...]) -> Facts:
             continue
         for name in (f"{stem}.json", f"{stem}_metadata.json"):
             facts = facts.or_else(_from_json(folder / name))
-        for name in (f"{stem}.xml", f"{stem}_metadata.xml", f"{stem}_metadata_clip.xml", f"{stem}.XML"):
+        for name in (f"{stem}.xml", f"{stem}.XML", f"{stem}_metadata.xml", f"{stem}_MTL.xml"):
             facts = facts.or_else(_from_xml(folder / name))
         for name in (f"{stem}.IMD", f"{stem}.imd"):
             facts = facts.or_else(_from_imd(folder / name))
-    return facts
+    return facts.or_else(_from_items(folder, Path(image).name))
+
+
+def _from_items(folder: Path, name: str) -> Facts:
+    """Return what a STAC item in the folder says, if one of its assets is the image."""
+    try:
+        items = sorted(folder.glob("*.json"))[:_MOST_ITEMS]
+    except OSError:
+        return Facts()
+    for item in items:
+        text = _text(item)
+        if '"assets"' in text and re.search(rf'[/"]{re.escape(name)}"', text):
+            return _from_json(item)
+    return Facts()
 
 
 def facts_in_tags(header: Header) -> Facts:
@@ -116,17 +130,25 @@ def _from_json(path: Path) -> Facts:
     properties: Mapping[str, Any] = inner if isinstance(inner, dict) else plain
     times = (properties.get(key) for key in ("datetime", "start_datetime", "acquired"))
     found = next((time for text in times if isinstance(text, str) and (time := parse_time(text))), None)
-    numbers = {
-        field: next((n for key in keys if (n := _number(properties.get(key))) is not None), None)
-        for field, keys in _STAC_NUMBERS.items()
-    }
     baseline = str(properties.get("s2:processing_baseline") or properties.get("processing:version") or "")
     applied = properties.get("earthsearch:boa_offset_applied")
-    return Facts(
-        acquired=found,
+    return replace(
+        _with_angles(found, properties.get, _STAC_NUMBERS),
         baseline=int(baseline.replace(".", "")) if re.fullmatch(r"\d{2}\.\d{2}", baseline) else None,
         offset_applied=applied if isinstance(applied, bool) else None,
-        **numbers,
+    )
+
+
+def _with_angles(found: Found | None, get: Callable[[str], Any], keys: Mapping[str, tuple[str, ...]]) -> Facts:
+    def number(field: str) -> float | None:
+        return next((n for key in keys[field] if (n := _number(get(key))) is not None), None)
+
+    return Facts(
+        acquired=found,
+        sun_azimuth_deg=number("sun_azimuth_deg"),
+        sun_elevation_deg=number("sun_elevation_deg"),
+        view_azimuth_deg=number("view_azimuth_deg"),
+        off_nadir_deg=number("off_nadir_deg"),
     )
 
 
@@ -137,11 +159,7 @@ def _from_xml(path: Path) -> Facts:
         return Facts()
     values = {name: value for name in _XML_TIMES if (value := _element(text, name))}
     found = next((time for value in values.values() if (time := parse_time(value))), None)
-    numbers = {
-        field: next((n for key in keys if (n := _number(_element(text, key))) is not None), None)
-        for field, keys in _XML_NUMBERS.items()
-    }
-    return Facts(acquired=found, **numbers)
+    return _with_angles(found, lambda name: _element(text, name), _XML_NUMBERS)
 
 
 def _element(text: str, name: str) -> str | None:
@@ -155,11 +173,7 @@ def _from_imd(path: Path) -> Facts:
     upper = {key.upper(): value for key, value in pairs.items()}
     times = (upper.get(name) for name in ("FIRSTLINETIME", "EARLIESTACQTIME"))
     found = next((time for value in times if value and (time := parse_time(value))), None)
-    numbers = {
-        field: next((n for key in keys if (n := _number(upper.get(key.upper()))) is not None), None)
-        for field, keys in _XML_NUMBERS.items()
-    }
-    return Facts(acquired=found, **numbers)
+    return _with_angles(found, lambda name: upper.get(name.upper()), _XML_NUMBERS)
 
 
 def _number(value: Any) -> float | None:
