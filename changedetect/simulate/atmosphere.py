@@ -125,5 +125,5 @@ def lay_snow(
         if share <= 0.0 or not place.any():
             continue
         level = np.quantile(drift[::8, ::8], 1.0 - min(share, 0.999))
-        depth = np.clip((drift - level) / 0.5 + 0.5, 0.0, 0.92).astype(np.float32) * place
+        depth = np.clip((drift - level) / 1.2 + 0.4, 0.0, 0.9).astype(np.float32) * place
         reflectance += (np.asarray(colour, np.float32) - reflectance) * depth[..., None]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.simulate.terrain import row_strips
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -45,22 +47,24 @@ def cast_shadows(
 ) -> NDArray[np.bool_]:
     """Return True where something stands between the ground and the sun, (row, col): marching towards the sun."""
     rise = math.tan(math.radians(max(elevation_deg, 5.0))) * pixel_m
-    span = float(height_m.max() - height_m.min())
-    steps = math.ceil(span / rise) if span > 0 else 0
+    top = float(height_m.max())
+    steps = math.ceil((top - float(height_m.min())) / rise)
     step_col, step_row = math.sin(math.radians(azimuth_deg)), -math.cos(math.radians(azimuth_deg))
     rows, cols = height_m.shape
-    horizon = np.full(height_m.shape, -1e3, np.float32)
-    seen: set[tuple[int, int]] = set()
-    for k in range(1, steps + 1):
-        dr, dc = round(k * step_row), round(k * step_col)
-        if (dr, dc) == (0, 0) or (dr, dc) in seen or abs(dr) >= rows or abs(dc) >= cols:
-            continue
-        seen.add((dr, dc))
-        r0, r1, c0, c1 = max(0, -dr), min(rows, rows - dr), max(0, -dc), min(cols, cols - dc)
-        blocker = cv2.subtract(height_m[r0 + dr : r1 + dr, c0 + dc : c1 + dc], (k * rise, 0, 0, 0))
-        view = horizon[r0:r1, c0:c1]
-        np.maximum(view, blocker, out=view)
-    return horizon > height_m + np.float32(0.02)
+    dark = np.zeros(height_m.shape, bool)
+    for strip in row_strips(rows):
+        horizon = np.full((strip.stop - strip.start, cols), -1e3, np.float32)
+        for k in range(1, steps + 1):
+            dr, dc = round(k * step_row), round(k * step_col)
+            r0, r1 = max(strip.start, -dr), min(strip.stop, rows - dr)
+            c0, c1 = max(0, -dc), min(cols, cols - dc)
+            if r0 >= r1 or c0 >= c1:
+                break
+            blocker = height_m[r0 + dr : r1 + dr, c0 + dc : c1 + dc] - np.float32(k * rise)
+            view = horizon[r0 - strip.start : r1 - strip.start, c0:c1]
+            np.maximum(view, blocker, out=view)
+        dark[strip] = horizon > height_m[strip] + np.float32(0.02)
+    return dark
 
 
 def illuminate(
@@ -70,13 +74,20 @@ def illuminate(
     azimuth, elevation = math.radians(sun_deg[0]), math.radians(sun_deg[1])
     if float(height_m.max()) == 0.0 and float(height_m.min()) == 0.0:
         return reflectance
-    to_east, to_south = math.sin(azimuth), -math.cos(azimuth)
-    slope_x = np.clip(cv2.Sobel(height_m, cv2.CV_32F, 1, 0, scale=1 / (8 * pixel_m)), -0.8, 0.8)
-    slope_y = np.clip(cv2.Sobel(height_m, cv2.CV_32F, 0, 1, scale=1 / (8 * pixel_m)), -0.8, 0.8)
-    steepness = np.sqrt(1.0 + slope_x**2 + slope_y**2)
-    facing = (1.0 - (slope_x * to_east + slope_y * to_south) / math.tan(elevation)) / steepness
-    direct = np.clip(facing, 0.0, 1.9).astype(np.float32)
-    direct[cast_shadows(height_m, pixel_m, *sun_deg)] = 0.0
-    for k, sky in enumerate(SKYLIGHT):
-        reflectance[..., k] *= np.float32(sky) + np.float32(1.0 - sky) * direct
+    dark = cast_shadows(height_m, pixel_m, *sun_deg)
+    sky = np.array(SKYLIGHT, np.float32)
+    to_east, to_south = (np.float32(v / math.tan(elevation)) for v in (math.sin(azimuth), -math.cos(azimuth)))
+    for rows in row_strips(len(height_m)):
+        around = slice(max(rows.start - 1, 0), min(rows.stop + 1, len(height_m)))
+        inner = slice(rows.start - around.start, rows.stop - around.start)
+        part = height_m[around]
+        if not part.any():
+            reflectance[rows] *= np.where(dark[rows][..., None], sky, np.float32(1.0))
+            continue
+        slope_x = np.clip(cv2.Sobel(part, cv2.CV_32F, 1, 0, scale=1 / (8 * pixel_m))[inner], -0.8, 0.8)
+        slope_y = np.clip(cv2.Sobel(part, cv2.CV_32F, 0, 1, scale=1 / (8 * pixel_m))[inner], -0.8, 0.8)
+        facing = (1.0 - slope_x * to_east - slope_y * to_south) / np.sqrt(1.0 + slope_x**2 + slope_y**2)
+        direct = np.clip(facing, 0.0, 1.9)
+        direct[dark[rows]] = 0.0
+        reflectance[rows] *= sky + (1.0 - sky) * direct[..., None]
     return reflectance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Window = tuple[slice, slice]
 Colour = tuple[float, float, float, float]
+Stamp = tuple["Window", "NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.float32]"]
+"""Window, share covered (row, col), colour (row, col, band) and height (row, col) of an object."""
 
 FRESH_SOIL: Colour = (0.125, 0.170, 0.225, 0.32)
 SLOT_SOIL: Colour = (0.070, 0.090, 0.115, 0.15)
@@ -68,6 +70,7 @@ class Canvas:
     terrain: Terrain
     reflectance: NDArray[np.float32]
     height: NDArray[np.float32]
+    stamps: dict[Item, Stamp] = field(default_factory=dict)
 
 
 def place_shape(shape: BaseGeometry, x_m: float, y_m: float, heading_deg: float) -> BaseGeometry:
@@ -179,34 +182,40 @@ def _axes(canvas: Canvas, window: Window, item: Item) -> tuple[NDArray[np.float6
 
 
 def _draw_floor(canvas: Canvas, item: Item) -> None:
-    window, share = rasterize(canvas.terrain, item.footprint)
-    rng = np.random.default_rng(item.seed)
-    grain = 1.0 + 0.04 * rng.standard_normal(share.shape, dtype=np.float32)[..., None]
+    if item not in canvas.stamps:
+        window, share = rasterize(canvas.terrain, item.footprint)
+        grain = 1.0 + 0.04 * np.random.default_rng(item.seed).standard_normal(share.shape, dtype=np.float32)
+        colour = np.asarray(item.colour, np.float32) * grain[..., None]
+        canvas.stamps[item] = (window, share, colour, np.full(share.shape, item.height_m, np.float32))
+    _press(canvas, canvas.stamps[item])
+
+
+def _press(canvas: Canvas, stamp: Stamp) -> None:
+    """Draw a stamp: reflectance by the share covered, height where most is covered."""
+    window, share, colour, height = stamp
     target = canvas.reflectance[window]
-    target += (np.asarray(item.colour, np.float32) * grain - target) * share[..., None]
-    if item.height_m:
-        canvas.height[window][share > 0.5] = item.height_m
-    elif item.style == "cleared":
-        canvas.height[window][share > 0.5] = 0.0
+    target += (colour - target) * share[..., None]
+    np.copyto(canvas.height[window], height, where=share > 0.5)
 
 
 def _draw_building(canvas: Canvas, item: Item) -> None:
+    if item not in canvas.stamps:
+        canvas.stamps[item] = _make_roof(canvas, item)
+    _press(canvas, canvas.stamps[item])
+
+
+def _make_roof(canvas: Canvas, item: Item) -> Stamp:
     window, share = rasterize(canvas.terrain, item.footprint)
-    if share.size == 0:
-        return
     along, across = _axes(canvas, window, item)
     rng = np.random.default_rng(item.seed)
     seams = 1.0 + 0.05 * np.sign(np.sin(2 * np.pi * along / 2.0 + rng.uniform(0, 6)))
     worn = 1.0 + 0.05 * rng.standard_normal(share.shape)
     colour = np.asarray(item.colour, np.float32) * (seams * worn)[..., None].astype(np.float32)
-    target = canvas.reflectance[window]
-    target += (colour - target) * share[..., None]
-    solid = share > 0.5
     roof = np.full(share.shape, item.height_m, np.float32)
     if item.style != "flat":
         slope = 1.0 - np.clip(np.abs(across) / max(item.width_m / 2, 0.1), 0.0, 1.0)
-        roof = (item.height_m + 0.4 * (item.width_m / 2) * slope).astype(np.float32)
-    canvas.height[window][solid] = roof[solid]
+        roof += (0.4 * (item.width_m / 2) * slope).astype(np.float32)
+    return window, share, colour, roof
 
 
 def _draw_vehicle(canvas: Canvas, item: Item) -> None:

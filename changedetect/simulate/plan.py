@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.aoi import Aoi
-    from changedetect.simulate.objects import Item
+    from changedetect.simulate.objects import Item, Stamp
     from changedetect.simulate.params import SimulateParams
     from changedetect.simulate.terrain import Terrain
 
@@ -93,6 +93,8 @@ class Site:
     lat_deg: float
     zones: tuple[ZonePlan, ...] = ()
     """Zones the area of interest brings along, clipped to the square."""
+    baseline_until: datetime | None = None
+    """As the area of interest has it; None: the scenario's own."""
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -136,6 +138,10 @@ class Plan:
     zones: list[ZonePlan] = field(default_factory=list)
     targets: tuple[str, ...] = ()
     baseline_until: datetime | None = None
+    frames: list[Frame] = field(default_factory=list)
+    """How each look sees the site, if the story already needed to know."""
+    stamps: dict[Item, Stamp] = field(default_factory=dict)
+    """Pictures of what has been drawn before; it only saves time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +175,7 @@ def locate_site(aoi: Aoi, params: SimulateParams, oversample: int, coarsest_m: f
         inside = site.from_wgs84(zone.geometry).intersection(site.extent)
         if inside.area > 4 * gsd_m**2:
             zones.append(ZonePlan(zone.name, inside, zone.targets))
-    return replace(site, zones=tuple(zones))
+    return replace(site, zones=tuple(zones), baseline_until=aoi.baseline_until)
 
 
 def make_frame(site: Site, params: SimulateParams, look: LookPlan, index: int) -> Frame:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 OVERHANG_PX = 10
 """Scenes reach past the simulated square by about this much on each side."""
+READ_NOISE = 0.001
+"""Standard deviation, reflectance."""
+SHOT_NOISE = 1e-5
+"""Variance per unit of reflectance."""
 PSF_PX = 0.42
 """Gaussian blur on top of the pixel's own box: about .5 px in all."""
 
@@ -41,6 +45,20 @@ class Pointing:
         for amount_x, amount_y, wave_x, wave_y, phase in self.warp_m:
             wave = np.sin(2 * math.pi * (wave_x * dx + wave_y * dy) + phase)
             east, south = east + amount_x * wave, south + amount_y * wave
+        return east, south
+
+    def errors_on(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float32], ...]:
+        """Return d on a lattice of map x (col,) and y (row,), (row, col) float32 metres: the waves factor exactly."""
+        dx, dy = x - self.centre[0], self.centre[1] - y
+        shape = (len(y), len(x))
+        east = np.broadcast_to((self.shift_m[0] - self.rotation_rad * dy)[:, None], shape).astype(np.float32)
+        south = np.broadcast_to((self.shift_m[1] + self.rotation_rad * dx)[None, :], shape).astype(np.float32)
+        for amount_x, amount_y, wave_x, wave_y, phase in self.warp_m:
+            a, b = 2 * math.pi * wave_x * dx + phase, 2 * math.pi * wave_y * dy
+            wave = np.stack([np.cos(b), np.sin(b)], 1) @ np.stack([np.sin(a), np.cos(a)])
+            wave = wave.astype(np.float32)
+            east += np.float32(amount_x) * wave
+            south += np.float32(amount_y) * wave
         return east, south
 
 
@@ -91,10 +109,10 @@ def sample_world(
     rows, cols = grid.shape
     x = grid.transform.c + (np.arange(cols * taps) + 0.5) * grid.gsd_m / taps
     y = grid.transform.f - (np.arange(rows * taps) + 0.5) * grid.gsd_m / taps
-    x, y = np.meshgrid(x, y)
-    east, south = pointing.error_at(x, y)
-    col = ((x - east - left) / pixel_m - 0.5).astype(np.float32)
-    row = ((top - y - south) / pixel_m - 0.5).astype(np.float32)
+    col, row = pointing.errors_on(x, y)
+    for error, place in ((col, ((x - left) / pixel_m - 0.5)[None, :]), (row, ((top - y) / pixel_m - 0.5)[:, None])):
+        error *= np.float32(-1.0 / pixel_m)
+        error += place.astype(np.float32)
     seen = cv2.remap(radiance, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(cv2.resize(seen, (cols, rows), interpolation=cv2.INTER_AREA))
 
@@ -105,13 +123,16 @@ def measure_dn(
     """Return digital numbers, (band, row, col) uint16, reflectance x 10,000, never 0: gains, offsets and noise."""
     gains = 1.0 + rng.uniform(-gain_spread, gain_spread, 4)
     offsets = rng.uniform(-0.04, 0.06, 4) * gain_spread
-    values = image * gains.astype(np.float32) + offsets.astype(np.float32)
-    if noise > 0.0:
-        grain = rng.standard_normal(image.shape, dtype=np.float32)
-        spread = np.sqrt(np.float32(0.0010**2) + np.float32(0.00004) * np.maximum(values, 0.0) * np.float32(0.25))
-        values = values + np.float32(noise) * spread * grain
-    numbers = np.clip(np.rint(values * 10000.0), 1, 65535).astype(np.uint16)
-    return np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
+    numbers = np.empty((4, *image.shape[:2]), np.uint16)
+    for k in range(4):
+        values = image[..., k] * np.float32(gains[k]) + np.float32(offsets[k])
+        if noise > 0.0:
+            grain = rng.standard_normal(values.shape, dtype=np.float32)
+            grain *= np.sqrt(np.float32(READ_NOISE**2) + np.float32(SHOT_NOISE) * np.maximum(values, np.float32(0.0)))
+            values += np.float32(noise) * grain
+        values *= np.float32(10000.0)
+        numbers[k] = np.clip(np.rint(values, out=values), 1, 65535, out=values)
+    return numbers
 
 
 def make_scene_grid(

@@ -107,7 +107,7 @@ def simulate(aoi: Aoi, params: SimulateParams) -> Simulation:
     params = fill_defaults(params, aoi)
     site = locate_site(aoi, params, *site_scales(params))
     plan = BUILDERS[params.scenario](site, params, np.random.default_rng([params.seed, 404]))
-    frames = [make_frame(site, params, look, index) for index, look in enumerate(plan.looks)]
+    frames = plan.frames or [make_frame(site, params, look, index) for index, look in enumerate(plan.looks)]
     zones = plan.zones or list(site.zones)
     simulated = _place_aoi(aoi, site, plan, zones)
     everywhere = [ZonePlan(aoi.name, site.extent, simulated.targets), *zones]
@@ -138,16 +138,12 @@ def _place_aoi(aoi: Aoi, site: Site, plan: Plan, zones: list[ZonePlan]) -> Aoi:
     """Return the AOI moved onto the simulated square; classes nobody asked for yet are asked for in the whole."""
     asked = set(aoi.targets) | {target for zone in zones for target in zone.targets}
     extra = tuple(target for target in plan.targets if target not in asked)
-    until = aoi.baseline_until
-    times = [look.acquired for look in plan.looks]
-    if until is None or not times[0] <= until < times[-1]:
-        until = plan.baseline_until
     return replace(
         aoi,
         geometry=site.to_wgs84(site.extent),
         targets=(*aoi.targets, *extra),
         zones=tuple(Zone(zone.name, site.to_wgs84(zone.geometry), zone.targets) for zone in zones),
-        baseline_until=until,
+        baseline_until=plan.baseline_until,
     )
 
 

@@ -236,8 +236,14 @@ def make_looks_calendar(params: SimulateParams, rng: np.random.Generator, days: 
     return [pass_time(rng, day) for day in moved]
 
 
-def parks_between(day: datetime, params: SimulateParams, days: list[datetime]) -> datetime:
-    """Return an event's moment of the scenario's own calendar, stretched like its looks."""
+def stretch(day: datetime, params: SimulateParams, days: list[datetime]) -> datetime:
+    """Return a moment of the scenario's own calendar, stretched like its looks."""
     first, last = days[0], days[-1]
     start, end = parse_day(params.start, first), parse_day(params.end, last)
     return start + (day - first) * ((end - start) / (last - first))
+
+
+def choose_baseline(site: Site, times: list[datetime], default: datetime) -> datetime:
+    """Return the end of the baseline: the area of interest's own if it splits the series, else the scenario's."""
+    own = site.baseline_until
+    return own if own is not None and times[0] <= own < times[-1] else default

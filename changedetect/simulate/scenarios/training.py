@@ -16,10 +16,11 @@ from changedetect.simulate.scenarios.land import (
     ROOFS,
     Country,
     add_cars,
+    choose_baseline,
     find_place,
     make_country,
     make_looks_calendar,
-    parks_between,
+    stretch,
 )
 from changedetect.simulate.terrain import finish_terrain
 
@@ -47,23 +48,21 @@ def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> 
     add_cars(country, for_cars, times, 5)
     plan = Plan(country.terrain, [], country.items, targets=("trench", "hut", "equipment"))
     plan.zones = list(site.zones)
-    when = [parks_between(day, params, _DAYS) for day in _DAYS]
+    when = [stretch(day, params, _DAYS) for day in _DAYS]
     plan.looks = [
         LookPlan(
             moment, site.gsd_m, _like(moment, when, _CLOUD), _like(moment, when, _HAZE), wet=_like(moment, when, _WET)
         )
         for moment in times
     ]
-    plan.baseline_until = parks_between(datetime(2024, 9, 30, tzinfo=UTC), params, _DAYS)
+    plan.baseline_until = choose_baseline(site, times, stretch(datetime(2024, 9, 30, tzinfo=UTC), params, _DAYS))
     if params.planted:
         size = site.size_m
-        events = [
-            parks_between(datetime(2024, 10, 2, 3, tzinfo=UTC) + timedelta(days=d), params, _DAYS) for d in range(7)
-        ]
+        events = [stretch(datetime(2024, 10, 2, 3, tzinfo=UTC) + timedelta(days=d), params, _DAYS) for d in range(7)]
         add_trenches(plan, country, rng, events, 6)
-        _add_huts(plan, country, rng, 4, [parks_between(d, params, _DAYS) for d in (_DAYS[3], _DAYS[4])])
-        arrive = parks_between(datetime(2024, 10, 17, 4, tzinfo=UTC), params, _DAYS)
-        leave = parks_between(datetime(2024, 10, 31, 22, tzinfo=UTC), params, _DAYS)
+        _add_huts(plan, country, rng, 4, [stretch(d, params, _DAYS) for d in (_DAYS[3], _DAYS[4])])
+        arrive = stretch(datetime(2024, 10, 17, 4, tzinfo=UTC), params, _DAYS)
+        leave = stretch(datetime(2024, 10, 31, 22, tzinfo=UTC), params, _DAYS)
         add_parks(plan, country, rng, (arrive, leave), (0.25 * size, 0.66 * size, 0.97 * size, 0.97 * size))
     finish_terrain(country.terrain, for_texture)
     return plan
