@@ -43,9 +43,9 @@ def read_mask(
     bits = np.zeros(covered.shape, np.uint16)
     for rule, hit in zip(kind.rules, hits, strict=True):
         bits[_grow(hit, rule.grow_m / grid.gsd_m)] |= np.uint16(Quality[rule.quality.upper()])
-    bits[~covered] |= np.uint16(Quality.MASKED)
     bad = (bits & _BAD) != 0
     bits[_grow(bad, edge_px) & ~bad] |= np.uint16(Quality.EDGE)
+    bits[~covered] |= np.uint16(Quality.MASKED)
     return bits[pad:-pad, pad:-pad] if pad else bits
 
 
