@@ -29,7 +29,7 @@ class NormalizeParams:
     """Below this the two dates share too little structure for a line to mean anything."""
     average_px: Annotated[int, Field(ge=0, le=20)] = 2
     """Both dates are averaged over this many pixels each way: noise and misregistration would flatten the line."""
-    max_samples: Annotated[int, Field(ge=1000)] = 200_000
+    max_samples: Annotated[int, Field(ge=1000)] = 40_000
     """Pixels looked at, on a regular lattice: the fit's error is far below the sensor's long before that."""
     iterations: Annotated[int, Field(ge=1, le=100)] = 12
     """Rounds of reweighting; the weights settle in fewer than ten."""

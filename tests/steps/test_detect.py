@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from score_scenes import ground, make_grid, paint, shot
+
+from changedetect.core.quality import Quality
+from changedetect.core.raster import Raster
+from changedetect.errors import GridError
+from changedetect.steps.baseline import BaselineParams, fit_baseline
+from changedetect.steps.detect import DetectParams, detect
+
+SIDE = 64
+PLAIN = np.full((4, SIDE, SIDE), 0.2, np.float32)
+PARAMS = DetectParams()
+
+
+def labels_of(
+    score: np.ndarray, params: DetectParams = PARAMS, light: np.ndarray | None = None, **options
+) -> np.ndarray:
+    gsd_m = options.get("gsd_m", 0.5)
+    planes = np.stack([score, np.zeros_like(score) if light is None else light])
+    raster = Raster.make(planes, make_grid(SIDE, gsd_m), ("score", "light"), "sigma", options.get("quality"))
+    image = Raster.make(
+        options.get("image", PLAIN), make_grid(SIDE, gsd_m), ("blue", "green", "red", "nir"), "reflectance"
+    )
+    baseline = fit_baseline([image], BaselineParams())
+    return detect(raster, baseline, image, params)
+
+
+def patch(*boxes: tuple[int, int, int, int, float]) -> np.ndarray:
+    score = np.zeros((SIDE, SIDE), np.float32)
+    for r0, r1, c0, c1, value in boxes:
+        score[r0:r1, c0:c1] = value
+    return score
+
+
+def test_nothing_gives_no_label() -> None:
+    labels = labels_of(patch())
+    assert labels.dtype == np.int32
+    assert labels.max() == 0
+
+
+def test_weak_flanks_are_kept_only_with_a_seed() -> None:
+    labels = labels_of(patch((10, 20, 10, 20, 5.0), (14, 17, 14, 17, 15.0), (40, 50, 40, 50, 7.0)))
+    assert (labels[10:20, 10:20] == 1).all()
+    assert (labels > 0).sum() == 100
+
+
+def test_both_signs_count_and_numbers_follow_the_rows() -> None:
+    labels = labels_of(patch((40, 50, 5, 15, 20.0), (5, 15, 40, 50, -20.0), (5, 15, 5, 15, 20.0)))
+    assert (labels[5, 5], labels[5, 40], labels[40, 5]) == (1, 2, 3)
+
+
+def test_corners_touch() -> None:
+    labels = labels_of(patch((10, 20, 10, 20, 20.0), (20, 30, 20, 30, 20.0)), DetectParams(closing_m=0.0))
+    assert labels.max() == 1
+
+
+def test_gaps_close_and_holes_fill() -> None:
+    score = patch((10, 30, 10, 30, 20.0))
+    score[18:20, 10:30] = 0
+    score[24:26, 24:26] = 0
+    # The gap stays open at its two ends.
+    assert (labels_of(score)[10:30, 13:27] == 1).all()
+
+
+def test_small_and_feeble_objects_are_dropped() -> None:
+    # 4 x 5 px of 0.25 m2 are 5 m2; and an object whose 95 % quantile misses the mark by one odd pixel
+    weak = patch((40, 50, 40, 50, 6.0))
+    weak[45, 45] = 12.0
+    assert labels_of(patch((10, 14, 10, 15, 30.0))).max() == 0
+    assert labels_of(patch((10, 15, 10, 15, 30.0))).max() == 1
+    assert labels_of(weak).max() == 0
+
+
+def test_pixels_unfit_on_either_date_do_not_fire() -> None:
+    bits = np.zeros((SIDE, SIDE), np.uint16)
+    bits[:, 20:] = Quality.CLOUD
+    labels = labels_of(patch((10, 30, 10, 30, 20.0)), quality=bits)
+    assert (labels[10:30, 10:20] == 1).all()
+    assert (labels[:, 20:] == 0).all()
+
+
+def test_a_scene_that_changed_all_over_is_not_a_set_of_objects() -> None:
+    rng = np.random.default_rng(1)
+    score = (9 + rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+    score[10:20, 10:20] = 60.0
+    labels = labels_of(score)
+    assert labels.max() == 1
+    assert (labels[11:19, 11:19] == 1).all()
+    assert (labels > 0).mean() < 0.25
+
+
+def test_the_edge_of_a_moved_shadow_is_dropped_and_the_same_thing_in_the_open_is_not() -> None:
+    image = PLAIN.copy()
+    image[:, 10:30, 10:20] *= 0.3
+    sliver = patch((10, 30, 20, 24, -12.0))
+    light = np.where(sliver != 0, -0.6, 0.0).astype(np.float32)
+    assert labels_of(sliver, light=light, image=image).max() == 0
+    assert labels_of(sliver, light=light).max() == 1
+    assert labels_of(sliver, image=image).max() == 1
+
+
+def test_metres_follow_the_grid() -> None:
+    # 3 x 3 px are 81 m2 at 3 m, and 2.25 m2 at 0.5 m
+    score = patch((10, 13, 10, 13, 20.0))
+    assert labels_of(score, gsd_m=3.0).max() == 1
+    assert labels_of(score, gsd_m=0.5).max() == 0
+
+
+def test_other_grids_are_refused() -> None:
+    raster = shot(ground(64), 1)
+    score = Raster.make(np.zeros((2, 32, 32)), make_grid(32), ("score", "light"), "sigma")
+    with pytest.raises(GridError, match="detect: grids differ"):
+        detect(score, fit_baseline([raster], BaselineParams()), shot(paint(ground(64), (1, 5, 1, 5), 2.0), 1), PARAMS)

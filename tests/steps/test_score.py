@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from score_scenes import ROOF, ground, paint, shot
+
+from changedetect.core.quality import Quality
+from changedetect.core.raster import Raster
+from changedetect.core.results import Baseline, Noise
+from changedetect.errors import DataError, GridError
+from changedetect.steps.baseline import BaselineParams, fit_baseline
+from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px
+from changedetect.steps.score.state import CoarseField
+
+PARAMS = ScoreParams()
+PLACE = ground()
+HUT = (100, 112, 120, 140)
+
+
+def baseline_of(*rasters: Raster) -> Baseline:
+    return fit_baseline(rasters, BaselineParams())
+
+
+def score_of(raster: Raster, baseline: Baseline, ce90_px: float = 0.3) -> Raster:
+    return change_score(raster, baseline, estimate_noise(raster, baseline, ce90_px, PARAMS), PARAMS)
+
+
+def inside(box: tuple[int, int, int, int], margin: int = 3) -> tuple[slice, slice]:
+    return slice(box[0] + margin, box[1] - margin), slice(box[2] + margin, box[3] - margin)
+
+
+BEFORE = baseline_of(shot(PLACE, 1))
+
+
+def test_identical_images_score_nothing() -> None:
+    assert np.abs(score_of(shot(PLACE, 1), BEFORE).band("score")).max() < 1.0
+
+
+@pytest.mark.parametrize(
+    "after",
+    [PLACE, PLACE * 1.4 + 0.05, PLACE * np.array([1.1, 1.05, 1.4, 0.7])[:, None, None]],
+    ids=["noise alone", "gain and haze", "season by band"],
+)
+def test_what_is_no_change_stays_below_the_growing_threshold(after: np.ndarray) -> None:
+    assert np.abs(score_of(shot(after, 2), BEFORE).band("score")).max() < 4.0
+
+
+def test_a_hut_is_far_above_its_surroundings() -> None:
+    score = score_of(shot(paint(PLACE, HUT, ROOF), 2), BEFORE).band("score")
+    assert score[inside(HUT)].min() > 20
+    far = np.ones(score.shape, bool)
+    far[HUT[0] - 10 : HUT[1] + 10, HUT[2] - 10 : HUT[3] + 10] = False
+    assert np.abs(score[far]).max() < 4.0
+
+
+def test_swapped_dates_flip_the_sign() -> None:
+    bare, built = shot(PLACE, 1), shot(paint(PLACE, HUT, ROOF), 2)
+    there = score_of(built, baseline_of(bare)).band("score")[inside(HUT)]
+    gone = score_of(bare, baseline_of(built)).band("score")[inside(HUT)]
+    assert there.min() > 0
+    assert gone.max() < 0
+
+
+def test_a_shadow_is_explained_by_light() -> None:
+    box = (100, 140, 120, 135)
+    result = score_of(shot(paint(PLACE, box, 0.4), 2), BEFORE)
+    np.testing.assert_allclose(result.band("light")[inside(box)].mean(), -0.6, atol=0.12)
+    assert np.abs(result.band("score")).max() < 4.0
+
+
+def test_a_dark_thing_of_another_colour_is_not() -> None:
+    score = score_of(shot(paint(PLACE, HUT, np.array([0.02, 0.05, 0.01, 0.03])), 2), BEFORE).band("score")
+    assert score[inside(HUT)].max() < -4
+    assert score[inside(HUT)].mean() < -6
+
+
+def test_a_known_shift_fires_less_when_it_is_declared() -> None:
+    sharp = paint(paint(PLACE, (60, 80, 60, 90), ROOF), (150, 180, 100, 130), 0.4)
+    moved = shot(np.roll(sharp, 1, axis=2), 2)
+    before = baseline_of(shot(sharp, 1))
+    told = np.abs(score_of(moved, before, ce90_px=2.5).band("score")).max()
+    untold = np.abs(score_of(moved, before, ce90_px=0.0).band("score")).max()
+    assert told < 0.9 * untold
+
+
+@pytest.mark.parametrize("side", [64, 257])
+def test_blocks_with_halo_equal_the_whole_bit_for_bit(side: int) -> None:
+    raster = shot(paint(ground(300, 4), HUT, ROOF), 2)
+    baseline = baseline_of(shot(ground(300, 4), 1))
+    noise = estimate_noise(raster, baseline, 0.3, PARAMS)
+    noise = replace(noise, model=json.loads(json.dumps(noise.model)))
+    whole = change_score(raster, baseline, noise, PARAMS).data
+    halo = halo_px(PARAMS, raster.grid.gsd_m)
+    assert np.abs(whole).max() > 10
+    for rows, cols in raster.grid.blocks(side):
+        wide = tuple(slice(max(s.start - halo, 0), min(s.stop + halo, 300)) for s in (rows, cols))
+        part = change_score(raster.crop(*wide), baseline.crop(*wide), noise, PARAMS).data
+        r, c = rows.start - wide[0].start, cols.start - wide[1].start
+        kept = part[:, r : r + rows.stop - rows.start, c : c + cols.stop - cols.start]
+        np.testing.assert_array_equal(kept, whole[:, rows, cols])
+
+
+@pytest.mark.parametrize("bands", [("pan",), ("red", "green", "blue"), ("a", "b", "c", "d", "e", "f", "g", "h")])
+def test_any_number_of_bands_and_any_unit(bands: tuple[str, ...]) -> None:
+    pick = [i % 4 for i in range(len(bands))]
+    options = {"bands": bands, "unit": "display" if len(bands) < 8 else "dn", "factor": 500.0}
+    before = baseline_of(shot(PLACE[pick], 1, **options))
+    quiet = score_of(shot(PLACE[pick] * 1.2, 2, **options), before).band("score")
+    built = score_of(shot(paint(PLACE, HUT, ROOF)[pick], 2, **options), before).band("score")
+    assert np.abs(quiet).max() < 4.5
+    assert np.quantile(built[inside(HUT)], 0.1) > 10
+
+
+@pytest.mark.parametrize("gsd_m", [0.3, 3.0, 10.0, 30.0])
+def test_any_resolution(gsd_m: float) -> None:
+    before = baseline_of(shot(PLACE, 1, gsd_m))
+    raster = shot(paint(PLACE, HUT, ROOF), 2, gsd_m)
+    score = score_of(raster, before).band("score")
+    assert score[inside(HUT)].min() > 20
+    assert np.abs(score[:80]).max() < 4.0
+
+
+def test_invalid_pixels_score_zero_keep_their_bits_and_disturb_nobody() -> None:
+    bits = np.zeros((256, 256), np.uint16)
+    bits[:, :60] = Quality.CLOUD
+    values = shot(PLACE, 2).data.copy()
+    values[:, :, :60] = 5.0
+    clouded = replace(shot(PLACE, 2, quality=bits), data=values)
+    result = score_of(clouded, BEFORE)
+    assert (result.data[:, :, :60] == 0).all()
+    assert (result.quality[:, :60] == Quality.CLOUD).all()
+    assert np.abs(result.band("score")).max() < 4.0
+    assert np.isfinite(result.data).all()
+
+
+def test_where_the_baseline_was_never_clear_is_no_data() -> None:
+    bits = np.zeros((256, 256), np.uint16)
+    bits[10:20, 10:20] = Quality.CLOUD
+    result = score_of(shot(PLACE, 2), baseline_of(shot(PLACE, 1, quality=bits)))
+    assert not result.valid[10:20, 10:20].any()
+    assert result.valid[30:, 30:].all()
+
+
+def test_ground_that_varies_over_the_baseline_needs_more_to_fire() -> None:
+    rng = np.random.default_rng(5)
+    flicker = (40, 120, 40, 120)
+    looks = [shot(paint(PLACE, flicker, float(f)), i) for i, f in enumerate(rng.uniform(0.7, 1.3, 7))]
+    colour = paint(PLACE, flicker, 1.0)
+    colour[0, 40:120, 40:120] *= 1.5
+    many = score_of(shot(colour, 50), baseline_of(*looks)).band("score")[
+        flicker[0] : flicker[1], flicker[2] : flicker[3]
+    ]
+    one = score_of(shot(colour, 50), baseline_of(looks[3])).band("score")[
+        flicker[0] : flicker[1], flicker[2] : flicker[3]
+    ]
+    assert np.abs(many).mean() < np.abs(one).mean() + 0.5
+
+
+def test_false_alarms_are_expected_to_be_rare_and_stated() -> None:
+    noise = estimate_noise(shot(PLACE, 2), BEFORE, 0.3, PARAMS)
+    assert noise.threshold_sigma == PARAMS.seed_sigma
+    assert noise.false_alarms_per_km2 is not None
+    assert 0 <= noise.false_alarms_per_km2 < 1
+
+
+def test_identical_images_promise_none() -> None:
+    assert not estimate_noise(shot(PLACE, 1), BEFORE, 0.3, PARAMS).false_alarms_per_km2
+
+
+def test_too_little_clear_ground_is_refused() -> None:
+    bits = np.full((256, 256), int(Quality.CLOUD), np.uint16)
+    bits[:5] = 0
+    noise = Noise(BEFORE.bands)
+    assert noise.model == {}
+    with pytest.raises(DataError, match="too few clear pixels are shared with the baseline"):
+        estimate_noise(
+            shot(PLACE, 2, quality=bits), baseline_of(shot(PLACE, 1, quality=bits[::-1].copy())), 0.3, PARAMS
+        )
+
+
+def test_no_shared_band_is_refused() -> None:
+    with pytest.raises(GridError, match="scene and baseline share no band"):
+        estimate_noise(shot(PLACE[:1], 1, bands=("vv",)), BEFORE, 0.3, PARAMS)
+
+
+def test_coarse_fields_survive_packing() -> None:
+    field = np.array([[0.0, -0.5], [1.25, 3.0]])
+    np.testing.assert_allclose(CoarseField.pack(field).unpack(), field, atol=1e-4)
