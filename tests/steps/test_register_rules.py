@@ -133,9 +133,9 @@ def test_field_follows_the_model_the_ties_have():
     rng = np.random.default_rng(3)
     jitter = rng.normal(0, 0.02, (64, 2))
     sharp = lambda p: np.tile(np.eye(2), (len(p), 1, 1))  # noqa: E731
-    still = fit_field(make_ties(lambda p: np.array([1.0, -2.0]) + jitter, sharp), (6, 6))
-    tilted = fit_field(make_ties(lambda p: 5 * p[:, ::-1] + jitter, sharp), (6, 6))
-    bent = fit_field(make_ties(lambda p: np.sin(5 * p) + jitter, sharp), (6, 6))
+    still = fit_field(make_ties(lambda p: np.array([1.0, -2.0]) + jitter, sharp), (6, 6)).field
+    tilted = fit_field(make_ties(lambda p: 5 * p[:, ::-1] + jitter, sharp), (6, 6)).field
+    bent = fit_field(make_ties(lambda p: np.sin(5 * p) + jitter, sharp), (6, 6)).field
     assert (still.model, tilted.model, bent.model) == ("shift", "affine", "field")
     assert tilted.at(np.array([0.2]), np.array([0.9]))[:, 0, 0] == pytest.approx((4.5, 1.0), abs=0.05)
 
@@ -150,7 +150,7 @@ def test_ties_that_see_one_direction_only_are_used_in_that_direction():
         odd = np.arange(len(position)) % 2 == 1
         return np.where(np.stack([odd, ~odd], axis=1), [1.5, -0.5], 40.0)
 
-    found = fit_field(make_ties(value, one_way), (4, 4)).at(np.array([0.5]), np.array([0.5]))
+    found = fit_field(make_ties(value, one_way), (4, 4)).field.at(np.array([0.5]), np.array([0.5]))
     assert found[:, 0, 0] == pytest.approx((1.5, -0.5), abs=1e-3)
 
 
@@ -160,5 +160,5 @@ def test_outlying_ties_do_not_move_the_field():
         out[::5] += 6.0
         return out
 
-    field = fit_field(make_ties(value, lambda p: np.tile(np.eye(2), (len(p), 1, 1))), (4, 4))
+    field = fit_field(make_ties(value, lambda p: np.tile(np.eye(2), (len(p), 1, 1))), (4, 4)).field
     assert field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0] == pytest.approx((0.5, 0.25), abs=0.05)

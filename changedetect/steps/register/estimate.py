@@ -18,7 +18,7 @@ from changedetect.steps.register.features import (
     pick_bands,
     to_image,
 )
-from changedetect.steps.register.field import AFFINE, Field, Ties, add_spread, affine_field, fit_field
+from changedetect.steps.register.field import AFFINE, Field, Fit, Ties, affine_field, fit_field, measure_spread
 from changedetect.steps.register.refine import cut_level, measure_ties
 from changedetect.steps.register.windows import (
     WindowTies,
@@ -41,6 +41,8 @@ _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
 _LEVEL_STEP = 4
 """A level's field is good to a tenth of its pixel, so the next may be four times finer."""
 _MIN_GROUPS = 4
+_SURE_SHARE = 0.1
+"""Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
 _CE90_SPREAD, _CE90_HELD_OUT, _CE90_FLOOR_PX = 1.5, 0.6, 0.03
 """Calibrated on simulated pairs: their CE90 then holds at least 90 % of the pixels in 9 of 10 cases or more."""
 
@@ -116,7 +118,10 @@ def estimate_shift(moving: Raster, reference: Raster, params: RegisterParams) ->
     start = _lock(pairs[0], grid, params, trace)
     if isinstance(start, str):
         return trace.abstain(start)
-    return _refine(pairs, start, grid, params, trace)
+    found = _refine(pairs, start, params, trace)
+    if isinstance(found, str):
+        return trace.abstain(found)
+    return _grade(*found, grid, params, trace)
 
 
 def _make_pairs(moving: Raster, reference: Raster, params: RegisterParams) -> list[_Pair]:
@@ -219,69 +224,72 @@ def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, sha
     info = ties.weight[:, None, None] * np.eye(2)
     return fit_field(
         Ties(ties.position * factor / size, ties.value * factor, info, group), (4, 4), penalties=_START_PENALTIES
-    )
+    ).field
 
 
-def _refine(pairs: list[_Pair], start: Field, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
-    found, ties = start, None
-    most = tuple(int(np.clip(round(n / params.spline_spacing_px), 4, params.max_intervals)) for n in grid.shape)
+def _refine(pairs: list[_Pair], start: Field, params: RegisterParams, trace: _Trace) -> tuple[Fit, Ties] | str:
+    """Return the fit at full resolution and the ties it was made on, or the reason there is none."""
+    result: tuple[Fit, Ties] | str = "there is no level to refine"
+    field_now = start
     for pair in pairs:
-        level = cut_level(pair.reference, pair.moving, found, params, grid.shape)
-        for i in range(params.passes):
-            ties, kappa = measure_ties(level, found, exact=i == params.passes - 1)
-            if len(np.unique(ties.group)) < _MIN_GROUPS:
-                return trace.abstain(
-                    f"too few blocks have texture in common: {len(ties)} of {level.cell_px * 2 * pair.factor} px",
-                    n_tie_points=len(ties),
-                )
-            intervals = tuple(min(n, 6) for n in most) if i == 0 else most
-            found = fit_field(ties, (intervals[0], intervals[1]))
-        trace.note(sampled_share=level.share, shared_texture=float(kappa.max()))
-    if ties is None:
-        raise AssertionError
-    return _grade(add_spread(found, ties), ties, grid, params, trace)
+        result = _refine_level(pair, field_now, pairs[-1].reference[0].shape, params, trace)
+        if isinstance(result, str):
+            break
+        field_now = result[0].field
+    return result
 
 
-def _grade(found: Field, ties: Ties, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
+def _refine_level(
+    pair: _Pair, start: Field, full_shape: tuple[int, int], params: RegisterParams, trace: _Trace
+) -> tuple[Fit, Ties] | str:
+    rows, cols = (int(np.clip(round(n / params.spline_spacing_px), 4, params.max_intervals)) for n in full_shape)
+    level = cut_level(pair.reference, pair.moving, start, params, full_shape)
+    # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
+    now, intervals = start, (min(rows, 6), min(cols, 6))
+    for _ in range(params.passes - 1):
+        ties, _kappa = measure_ties(level, now, exact=False)
+        if len(np.unique(ties.group)) < _MIN_GROUPS:
+            break
+        now, intervals = fit_field(ties, intervals).field, (rows, cols)
+    ties, kappa = measure_ties(level, now, exact=True)
+    if len(np.unique(ties.group)) < _MIN_GROUPS:
+        side_m = f"{2 * level.cell_px * pair.factor} px"
+        return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
+    trace.note(sampled_share=level.share, shared_texture=float(kappa.max()))
+    return fit_field(ties, intervals), ties
+
+
+def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
     """Return the warp with its CE90, or the reason to abstain."""
     least = np.linalg.eigvalsh(ties.info)[:, 0]
-    sure = least > 0.1 * np.median(least)
-    held_out, weight, spread = found.held_out_px, found.weight, found.spread_px
-    if held_out is None or weight is None or spread is None:
-        return trace.abstain("the field was not fitted")
-    v, h = float(np.quantile(held_out[sure], 0.9)), float(np.quantile(spread[:, sure], 0.9))
+    sure = least > _SURE_SHARE * np.median(least)
+    v = float(np.quantile(fit.held_out_px[sure], 0.9))
+    h = float(np.quantile(measure_spread(fit, ties)[:, sure], 0.9))
     ce90_px = float(np.hypot(max(_CE90_SPREAD * h, _CE90_HELD_OUT * v), _CE90_FLOOR_PX))
-    within = float(np.mean(held_out[sure] < 1.0))
-    inlying = sure & (weight > 0.5)
-    u_row, u_col = found.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
-    trace.note(
-        held_out_px=v, spread_px=h, within_1px_share=within, ce90_px=ce90_px, inlier_share=inlying.sum() / sure.sum()
-    )
-    trace.note(u_row_px=u_row, u_col_px=u_col, penalty=min(found.penalty, 1e9))
+    within = float(np.mean(fit.held_out_px[sure] < 1.0))
+    inlying = sure & (fit.weight > 0.5)
+    u_row, u_col = fit.field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
+    trace.note(held_out_px=v, spread_px=h, ce90_px=ce90_px, within_1px_share=within, u_row_px=u_row, u_col_px=u_col)
+    trace.note(inlier_share=inlying.sum() / sure.sum(), penalty=min(fit.field.penalty, 1e9))
     gsd_m, n = grid.gsd_m, int(inlying.sum())
-    if within < params.min_within_1px_share:
-        return trace.abstain(
-            f"the field does not hold: {within:.0%} of held-out blocks lie within 1 px of it, "
-            f"needs {params.min_within_1px_share:.0%}",
-            n_tie_points=n,
-        )
+    ce90_m = round(ce90_px * gsd_m, 4)
     limit_px = min(params.max_ce90_px, (params.max_ce90_m or np.inf) / gsd_m)
+    if within < params.min_within_1px_share:
+        found, needed = f"{within:.0%}", f"{params.min_within_1px_share:.0%}"
+        return trace.abstain(f"the field does not hold: {found} of held-out blocks are within 1 px, needs {needed}")
     if ce90_px > limit_px:
-        return trace.abstain(
-            f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_px * gsd_m:.2f} m), needs {limit_px:.2f} px",
-            ce90_m=round(ce90_px * gsd_m, 4),
-            n_tie_points=n,
-        )
-    rmse_px = float(np.sqrt(np.mean(held_out[inlying] ** 2))) if n else v
-    coefficients = np.round(found.coefficients, 5)
+        reason = f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_m:.2f} m), needs {limit_px:.2f} px"
+        return trace.abstain(reason, ce90_m, n)
+    rmse_px = float(np.sqrt(np.mean(fit.held_out_px[inlying] ** 2))) if n else v
+    coefficients = np.round(fit.field.coefficients, 5)
     return Warp(
         "ok",
         dx_m=round(float(-u_col * gsd_m), 4),
         dy_m=round(float(u_row * gsd_m), 4),
         rmse_m=round(rmse_px * gsd_m, 4),
-        ce90_m=round(ce90_px * gsd_m, 4),
+        ce90_m=ce90_m,
         n_tie_points=n,
-        model=found.model,
+        model=fit.field.model,
         grid=grid,
         coefficients=tuple(tuple(tuple(map(float, line)) for line in plane) for plane in coefficients),
         diagnostics=trace.values,

@@ -56,11 +56,12 @@ class Scale:
 
 
 def pick_bands(moving: Raster, reference: Raster, params: RegisterParams) -> tuple[str, ...]:
-    """Return the names of the bands to match on, best first; empty if the scenes share none."""
+    """Return the names of the bands to match on, in the reference's order; empty if the scenes share none."""
     common = [name for name in reference.bands if name in moving.bands]
     wanted = [name for name in params.bands if name in common]
     others = [name for name in common if name not in wanted]
-    return tuple((wanted + others)[: params.max_bands])
+    chosen = (wanted + others)[: params.max_bands]
+    return tuple(name for name in reference.bands if name in chosen)
 
 
 def to_image(raster: Raster, names: tuple[str, ...], valid: NDArray[np.bool_]) -> Image:

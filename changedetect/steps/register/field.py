@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,19 +53,11 @@ class Ties:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A fitted displacement field and how well it predicts what it has not seen."""
+    """A displacement field."""
 
     coefficients: NDArray[np.float64]
     """(2, n + 3, m + 3), px of the full grid."""
     penalty: float = SHIFT
-    weight: NDArray[np.float64] | None = None
-    """(ties,) robust weight, 0 to 1."""
-    held_out_px: NDArray[np.float64] | None = None
-    """(ties,) |u - measured| where the tie was held out, px."""
-    group: NDArray[np.int64] | None = None
-    """(ties,) what was held out together."""
-    spread_px: NDArray[np.float64] | None = None
-    """(draws, ties) half the distance of fits on two disjoint halves, px."""
 
     @property
     def model(self) -> str:
@@ -77,6 +69,19 @@ class Field:
         by_row = bspline_basis(row, self.coefficients.shape[1] - 3)
         by_col = bspline_basis(col, self.coefficients.shape[2] - 3)
         return np.stack([by_row @ plane @ by_col.T for plane in self.coefficients])
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A field fitted to ties, and how well it predicts those it has not seen."""
+
+    field: Field
+    weight: NDArray[np.float64]
+    """(ties,) robust weight, 0 to 1."""
+    held_out_px: NDArray[np.float64]
+    """(ties,) |u - measured| where the tie was held out, px."""
+    group: NDArray[np.int64]
+    """(ties,) what was held out together."""
 
 
 def constant_field(shift_px: Sequence[float]) -> Field:
@@ -92,7 +97,7 @@ def affine_field(matrix: NDArray[np.float64]) -> Field:
     return Field(plane, AFFINE)
 
 
-def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float] = PENALTIES) -> Field:
+def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float] = PENALTIES) -> Fit:
     """Return the field that predicts held-out ties best; a tie within 1 % goes to the smoother one.
 
     Each penalty is fitted with robust weights 1 / (1 + (m / 2 sigma)^2), m the Mahalanobis residual, starting from
@@ -108,23 +113,21 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
         fine = _choose(trials, ties)
         same = next(trial for trial in trials if trial.penalty == coarse.penalty)
         if float(np.median(fine.miss_px)) < _SHORT_WARP_SHARE * float(np.median(same.miss_px)):
-            return _to_field(fine, replace(ties, group=single))
-    return _to_field(coarse, ties)
+            return _to_fit(fine, single)
+    return _to_fit(coarse, ties.group)
 
 
-def add_spread(field: Field, ties: Ties, draws: int = 2) -> Field:
-    """Return the field with the half distances of fits on random disjoint halves of the groups."""
-    if field.group is None or field.weight is None:
-        return field
-    intervals = (field.coefficients.shape[1] - 3, field.coefficients.shape[2] - 3)
-    design = _Design(ties, intervals)
+def measure_spread(fit: Fit, ties: Ties, draws: int = 2) -> NDArray[np.float64]:
+    """Return half the distance of fits on random disjoint halves of the groups, (draws, ties) px."""
+    coefficients, penalty = fit.field.coefficients, fit.field.penalty
+    design = _Design(ties, (coefficients.shape[1] - 3, coefficients.shape[2] - 3))
     spread = np.zeros((draws, len(ties)))
     for draw in range(draws):
-        half = _assign_folds(field.group, 2, seed=draw + 1) == 0
-        first = design.predict(design.solve(field.weight * half, field.penalty))
-        second = design.predict(design.solve(field.weight * ~half, field.penalty))
+        half = _assign_folds(fit.group, 2, seed=draw + 1) == 0
+        first = design.predict(design.solve(fit.weight * half, penalty))
+        second = design.predict(design.solve(fit.weight * ~half, penalty))
         spread[draw] = np.hypot(*(first - second).T) / 2.0
-    return replace(field, spread_px=spread)
+    return spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,8 @@ def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
     return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
 
 
-def _to_field(trial: _Trial, ties: Ties) -> Field:
-    return Field(trial.coefficients, trial.penalty, trial.weight, trial.miss_px, ties.group)
+def _to_fit(trial: _Trial, group: NDArray[np.int64]) -> Fit:
+    return Fit(Field(trial.coefficients, trial.penalty), trial.weight, trial.miss_px, group)
 
 
 _Equations = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
