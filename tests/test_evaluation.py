@@ -191,6 +191,15 @@ def test_an_end_is_right_inside_its_interval(tmp_path, end, values, right):
     assert result["dating"]["end"]["right"] == int(right)
 
 
+def test_dates_that_one_change_has_and_another_lacks(tmp_path):
+    other = box(200, 200, 208, 206)
+    gone = change(other, 1, last_seen=to_iso(DAYS[1]), gone_by=to_iso(DAYS[2]), absent_until=None)
+    truths = [truth_of(HUT), truth_of(other, end=to_iso(DAYS[2]))]
+    dating = judged(tmp_path, [change(HUT), gone], truths)["dating"]
+    assert (dating["start"]["right"], dating["end"]["right"]) == (2, 2)
+    assert dating["start_interval_days_median"] == 4.0
+
+
 def test_what_comes_and_goes_must_match_in_time_too(tmp_path):
     ship = {"class": "vessel", "start": to_iso(DAYS[0] + HOUR), "end": to_iso(DAYS[1] + HOUR)}
     late = change(HUT, **{"class": "vessel", "first_seen": to_iso(DAYS[2])})

@@ -65,7 +65,8 @@ class PlainProgress:
     def close(self) -> None:
         """End the last stage."""
         if self._stage is not None:
-            self.note(f"{self._stage}: {self._done}, {time.monotonic() - self._began:.1f} s")
+            counted = f"{self._done}, " if self._done else ""
+            self.note(f"{self._stage}: {counted}{time.monotonic() - self._began:.1f} s")
         self._stage = None
 
 

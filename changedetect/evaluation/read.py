@@ -63,7 +63,8 @@ def read_outputs(out_dir: str | Path) -> Outputs:
     crs = (run.get("grid") or {}).get("crs")
     changes = _frame(data.get("features", []), crs)
     for name in ("absent_until", "first_seen", "last_seen", "gone_by"):
-        changes[name] = [_time(value, folder / "changes.geojson") for value in _column(changes, name)]
+        times = [_time(value, folder / "changes.geojson") for value in _column(changes, name)]
+        changes[name] = pd.Series(times, dtype="object")  # keeps None, which pandas would make NaT
     changes["gsd_m"] = _finest_gsd(folder, changes, (run.get("grid") or {}).get("gsd_m"))
     activity = pd.DataFrame(data.get("activity") or [], columns=_ACTIVITY)
     activity["datetime"] = pd.to_datetime(activity["datetime"], utc=True, format="ISO8601")

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MARKER = "run.json"
-"""The file that tells a folder written here; it names the program."""
+"""The file that tells outputs of a run from a folder of the user's own; it names the program."""
+
+SIMULATION_MARKER = "truth.geojson"
+"""The same for a folder of simulated scenes; it says that they are simulated."""
 
 PROGRAM = "changedetect"
 
@@ -30,7 +33,7 @@ _STALE_S = 24 * 3600.0
 
 
 @contextmanager
-def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
+def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = (), marker: str = MARKER) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes `folder` when the block ends without an exception.
 
     Parameters
@@ -39,6 +42,8 @@ def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = ()) ->
         The folder to replace; its parents are made.
     inputs : iterable of path
         Files that the work reads; a folder that holds one of them is not replaced.
+    marker : str
+        The file that tells an earlier result of the same kind: `MARKER` or `SIMULATION_MARKER`.
 
     Raises
     ------
@@ -47,9 +52,9 @@ def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = ()) ->
     """
     target = Path(folder).resolve()
     with _refusals(target):
-        require_replaceable(target, inputs=inputs)
+        require_replaceable(target, inputs=inputs, marker=marker)
         target.parent.mkdir(parents=True, exist_ok=True)
-        clean_leftovers(target)
+        clean_leftovers(target, marker)
         fresh = _sibling(target, "new")
         fresh.mkdir()
         try:
@@ -60,7 +65,7 @@ def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = ()) ->
             raise
 
 
-def require_replaceable(folder: str | Path, *, inputs: Iterable[str | Path] = ()) -> None:
+def require_replaceable(folder: str | Path, *, inputs: Iterable[str | Path] = (), marker: str = MARKER) -> None:
     """Raise `OutputError` unless `folder` is absent, empty, or an earlier result without inputs in it.
 
     Cheap, so that a run can ask before it works rather than after.
@@ -70,11 +75,11 @@ def require_replaceable(folder: str | Path, *, inputs: Iterable[str | Path] = ()
         raise OutputError("outputs need a folder, and this is a file", where=str(target))
     if not target.exists() or not any(target.iterdir()):
         return
-    if not written_here(target):
+    if not written_here(target, marker):
         raise OutputError(
             "the folder is not empty and was not written by changedetect, so it is not replaced",
             where=str(target),
-            needed=f"an empty folder, or one with the {MARKER} of an earlier run",
+            needed=f"an empty folder, or one with the {marker} of an earlier one",
             hint="--out with another folder",
         )
     inside = next((path for path in inputs if Path(path).resolve().is_relative_to(target)), None)
@@ -98,20 +103,22 @@ def require_writable(folder: str | Path, *, inputs: Iterable[str | Path] = ()) -
         probe.rmdir()
 
 
-def written_here(folder: Path) -> bool:
-    """Return whether `folder` holds the run.json of this program."""
+def written_here(folder: Path, marker: str = MARKER) -> bool:
+    """Return whether `folder` holds the marker as this program writes it."""
     try:
-        record = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        record = json.loads((folder / marker).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and record.get("program") == PROGRAM
+    if not isinstance(record, dict):
+        return False
+    return record.get("program") == PROGRAM if marker == MARKER else record.get("simulated") is True
 
 
-def clean_leftovers(target: Path) -> None:
+def clean_leftovers(target: Path, marker: str = MARKER) -> None:
     """Remove what killed runs left beside `target` more than a day ago; bring back a result caught between renames."""
     for leftover in sorted(target.parent.glob(".*-????????")):
         kind = next((k for k in ("new", "old") if leftover.name.startswith(f".{target.name}.{k}-")), None)
-        if kind == "old" and not target.exists() and written_here(leftover):
+        if kind == "old" and not target.exists() and written_here(leftover, marker):
             leftover.rename(target)
         elif kind and time.time() - leftover.stat().st_mtime > _STALE_S:
             shutil.rmtree(leftover, ignore_errors=True)

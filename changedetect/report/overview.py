@@ -10,12 +10,14 @@ import geopandas as gpd
 from PIL import Image, ImageDraw
 
 from changedetect.core.aoi import TARGETS
+from changedetect.core.grid import Grid
 from changedetect.report import images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from changedetect.core.grid import Grid
+    from shapely.geometry.base import BaseGeometry
+
     from changedetect.core.raster import Raster
     from changedetect.core.run import RunResults, WriteParams
 
@@ -31,9 +33,12 @@ def overview_scene(results: RunResults) -> dict[str, Any] | None:
 
 
 def overview_grid(results: RunResults, params: WriteParams) -> Grid:
-    """Return the grid of the overview: that of the run, coarser where it is larger than the picture."""
+    """Return the grid of the overview: the AOI within the run's grid, coarser where it is larger than the picture."""
     grid = results.grid
-    return grid.coarsen(max(1, round(max(grid.shape) / params.overview_px)))
+    margin_m = 0.01 * max(grid.shape) * grid.gsd_m
+    shown = _area(results).buffer(margin_m).intersection(grid.extent)
+    factor = max(1, round(max(grid.shape) / params.overview_px))
+    return Grid.from_bounds(grid.crs, shown.bounds, grid.gsd_m * factor) if shown.area else grid.coarsen(factor)
 
 
 def draw_overview(folder: Path, results: RunResults, image: Raster, params: WriteParams) -> None:
@@ -43,8 +48,7 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     size = (max(1, round(grid.shape[1] * scale)), max(1, round(grid.shape[0] * scale)))
     bands = images.shown_bands([image])
     view = images.to_picture(image, bands, images.common_stretch([image], bands), size)
-    area = gpd.GeoSeries([results.aoi.geometry], crs=4326).to_crs(grid.crs).iloc[0]
-    images.draw_outline(view, area, grid, (200, 200, 200), 1)
+    images.draw_outline(view, _area(results), grid, (200, 200, 200), 1)
     for change in results.changes.to_dict("records"):
         shape = change["geometry"].buffer(1.5 * grid.gsd_m, join_style="mitre")
         images.draw_outline(view, shape, grid, images.CLASS_COLOURS.get(change["class"], images.PAPER))
@@ -57,6 +61,10 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     page.save(folder / "overview.png")
 
 
+def _area(results: RunResults) -> BaseGeometry:
+    return gpd.GeoSeries([results.aoi.geometry], crs=4326).to_crs(results.grid.crs).iloc[0]
+
+
 def _draw_head(page: Image.Image, results: RunResults) -> None:
     end = images.write(page, (8, 8), _title(results, overview_scene(results)), 17)
     if results.simulated:
@@ -66,7 +74,7 @@ def _draw_head(page: Image.Image, results: RunResults) -> None:
 def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
     if record is None:
         return results.aoi.name
-    return f"{results.aoi.name}   {str(record['datetime'])[:10]}   {record.get('sensor') or 'unnamed sensor'}"
+    return "   ".join(filter(None, (results.aoi.name, str(record["datetime"])[:10], record.get("sensor"))))
 
 
 def _draw_legend(page: Image.Image, results: RunResults, top: float) -> None:

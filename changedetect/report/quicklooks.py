@@ -136,5 +136,5 @@ def _caption(which: Which, record: Mapping[str, Any] | None) -> str:
     if record is None:
         return f"{which.upper()}  no clear look"
     time = str(record["datetime"])[:16].replace("T", " ")
-    sensor = record.get("sensor") or "unnamed sensor"
-    return f"{which.upper()}  {time} UTC   {sensor}, {record['gsd_m']:g} m"
+    scale = f"{record['gsd_m']:g} m"
+    return f"{which.upper()}  {time} UTC   " + ", ".join(filter(None, (record.get("sensor"), scale)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from changedetect.errors import OutputError
-from changedetect.io.folder import replaced_folder, require_replaceable, require_writable
+from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable, require_writable
 from changedetect.io.write_json import write_json
 
 
@@ -95,6 +95,20 @@ def test_an_empty_folder_is_used_and_a_file_is_not(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="outputs need a folder, and this is a file"):
         require_replaceable(tmp_path / "file")
+
+
+def test_simulated_scenes_replace_simulated_scenes_alone(tmp_path):
+    out = earlier(tmp_path)
+    with pytest.raises(OutputError, match=r"needed an empty folder, or one with the truth\.geojson of an earlier one"):
+        require_replaceable(out, marker=SIMULATION_MARKER)
+    made = tmp_path / "made"
+    for text in ("first", "second"):
+        with replaced_folder(made, marker=SIMULATION_MARKER) as fresh:
+            (fresh / "scene").write_text(text)
+            write_json(fresh / "truth.geojson", {"type": "FeatureCollection", "simulated": True, "features": []})
+    assert (made / "scene").read_text() == "second"
+    with pytest.raises(OutputError, match="is not replaced"):
+        require_replaceable(made)
 
 
 def test_a_folder_that_holds_an_input_is_refused(tmp_path):

@@ -183,7 +183,7 @@ def test_the_overview_shows_the_last_clear_scene_and_all_outlines(tmp_path):
 def test_an_overview_of_nothing_found_is_still_a_picture(tmp_path):
     draw_overview(tmp_path, results_of(), ground(GRID, 0.3, ("pan",)), PARAMS)
     with Image.open(tmp_path / "overview.png") as picture:
-        assert picture.size == (600, 464)
+        assert picture.size == (600, 464), "the image, a title and a legend"
 
 
 def test_names_of_pictures_hold_no_path():
@@ -210,3 +210,9 @@ def test_holes_are_outlined_too():
     drawn = np.all(np.asarray(picture) == (255, 0, 0), axis=-1)
     assert drawn[2 * 50, 80:120].any()
     assert not drawn[2 * 60, 90:110].any()
+
+
+def test_the_overview_shows_the_aoi_and_a_little_around_it():
+    left, bottom, right, top = overview_grid(results_of(), PARAMS).bounds
+    shown = GRID.extent.buffer(-20).buffer(3).bounds
+    assert (left, bottom, right, top) == pytest.approx(shown, abs=0.6)
