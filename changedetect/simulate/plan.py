@@ -93,6 +93,8 @@ class Site:
     lat_deg: float
     zones: tuple[ZonePlan, ...] = ()
     """Zones the area of interest brings along, clipped to the square."""
+    targets: tuple[str, ...] = ()
+    """Classes asked for in the whole area of interest."""
     baseline_until: datetime | None = None
     """As the area of interest has it; None: the scenario's own."""
 
@@ -175,7 +177,7 @@ def locate_site(aoi: Aoi, params: SimulateParams, oversample: int, coarsest_m: f
         inside = site.from_wgs84(zone.geometry).intersection(site.extent)
         if inside.area > 4 * gsd_m**2:
             zones.append(ZonePlan(zone.name, inside, zone.targets))
-    return replace(site, zones=tuple(zones), baseline_until=aoi.baseline_until)
+    return replace(site, zones=tuple(zones), baseline_until=aoi.baseline_until, targets=aoi.targets)
 
 
 def make_frame(site: Site, params: SimulateParams, look: LookPlan, index: int) -> Frame:

@@ -77,12 +77,11 @@ def choose_zones(site: Site, params: SimulateParams) -> list[ZonePlan]:
         return given
     size, n = site.size_m, params.n_piers
     width, length = min(190.0, 0.75 * size / n), min(460.0, 0.36 * size)
+    targets = tuple(name for name in ("vessel", "equipment") if name in site.targets) or ("vessel", "equipment")
     zones = []
     for k in range(n):
         x = size * (0.5 + (k - (n - 1) / 2) * min(0.25, 0.8 / n))
-        zones.append(
-            ZonePlan(f"pier-{k + 1}", make_rectangle(x, 0.52 * size, length, width, 0.0), ("vessel", "equipment"))
-        )
+        zones.append(ZonePlan(f"pier-{k + 1}", make_rectangle(x, 0.52 * size, length, width, 0.0), targets))
     return zones
 
 

@@ -1,12 +1,136 @@
-"""Not there yet."""
+"""Parade ground: people standing in formation on some dates, nobody on the others."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from changedetect.errors import NotYetError
+import numpy as np
+from shapely.affinity import scale
+from shapely.geometry import Point, Polygon, box
+
+from changedetect.simulate.objects import RED_ROOF, SLATE_ROOF, Item, make_rectangle, place_shape
+from changedetect.simulate.plan import LookPlan, Plan, TruthItem, ZonePlan
+from changedetect.simulate.scenarios.land import Country, add_cars, choose_baseline, make_looks_calendar, stretch
+from changedetect.simulate.terrain import (
+    ASPHALT,
+    SCRUB,
+    SOIL,
+    TRACK,
+    add_forest,
+    add_trees,
+    finish_terrain,
+    make_terrain,
+    paint_line,
+)
+
+if TYPE_CHECKING:
+    from changedetect.simulate.params import SimulateParams
+    from changedetect.simulate.plan import Site
+
+_DAYS = [datetime(2024, 10, day, tzinfo=UTC) for day in (3, 8, 16, 18, 24)]
+_CROWDED = (2, 3)
+_CLOUD = (0.0, 0.0, 0.0, 0.0, 0.25)
+PEOPLE = 400
+CLOTHES = ((0.035, 0.042, 0.04, 0.10), (0.05, 0.062, 0.06, 0.15), (0.028, 0.03, 0.035, 0.06), (0.12, 0.13, 0.13, 0.17))
+GROUND = (0.125, 0.142, 0.158, 0.185)
+_BODY = scale(Point(0, 0).buffer(1.0, quad_segs=4), 0.25, 0.15)
+"""A person from above: .5 m across the shoulders, .3 m deep, facing north."""
 
 
-def build_plan(*_: object) -> NoReturn:
-    """Raise: this scenario is not written yet."""
-    raise NotYetError("this scenario is not there yet", needed="training-ground")
+def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> Plan:
+    """Return five looks in October; people stand in blocks on the third and fourth."""
+    for_looks, for_place, for_people, for_texture = rng.spawn(4)
+    times = make_looks_calendar(params, for_looks, _DAYS)
+    picks = np.linspace(0, len(_DAYS) - 1, len(times)).round().astype(int)
+    country, ground, heading = _build_barracks(site, for_place)
+    add_cars(country, for_place, times, 4)
+    plan = Plan(country.terrain, [], country.items, targets=("crowd",))
+    plan.looks = [
+        LookPlan(when, site.gsd_m, _CLOUD[pick], float(for_looks.uniform(0.03, 0.12)), wet=0.4 * (pick == 3))
+        for when, pick in zip(times, picks, strict=True)
+    ]
+    given = [zone for zone in site.zones if "crowd" in zone.targets]
+    plan.zones = list(site.zones) if given else [*site.zones, ZonePlan("parade-ground", ground, ("crowd",))]
+    plan.baseline_until = choose_baseline(site, times, stretch(datetime(2024, 10, 10, tzinfo=UTC), params, _DAYS))
+    if params.planted:
+        people = PEOPLE if params.people is None else params.people
+        for when, pick in zip(times, picks, strict=True):
+            if pick in _CROWDED and when > plan.baseline_until:
+                _line_up(plan, for_people, ground, heading, people, when)
+    finish_terrain(country.terrain, for_texture)
+    return plan
+
+
+def _build_barracks(site: Site, rng: np.random.Generator) -> tuple[Country, Polygon, float]:
+    """Return a parade ground between barracks, with paths and trees, and its heading."""
+    size = site.size_m
+    country = Country(make_terrain(size, site.margin_m, site.pixel_m))
+    terrain = country.terrain
+    patches = terrain.scale_noise(rng, 50.0, 1.0, 0.8)
+    terrain.cover[patches > 1.2] = SCRUB
+    terrain.cover[patches < -1.5] = SOIL
+    heading = float(rng.uniform(70, 110))
+    length, width = min(0.46 * size, 120.0), min(0.29 * size, 74.0)
+    ground = make_rectangle(0.5 * size, 0.54 * size, length, width, heading)
+    angle = np.radians(heading)
+    along, across = np.array([np.sin(angle), -np.cos(angle)]), np.array([np.cos(angle), np.sin(angle)])
+    middle, far = np.array([0.5, 0.54]) * size, size + site.margin_m
+    paint_line(terrain, np.stack([middle - along * far, middle + along * far]), 5.0, ASPHALT)
+    paint_line(terrain, np.stack([middle - across * far, middle + across * far]), 3.0, TRACK)
+    for side in (-1, 1):
+        line = middle + side * across * (width / 2 + 0.06 * size)
+        n = max(int(length / 7), 2)
+        trees = line + np.linspace(-0.5, 0.5, n)[:, None] * length * along
+        add_trees(terrain, rng, trees + rng.normal(0, 0.5, trees.shape), 6.0, 0.0)
+        for k in (-1, 1):
+            house = middle + side * across * (width / 2 + 0.16 * size) + k * 0.27 * length * along
+            shape = make_rectangle(float(house[0]), float(house[1]), 0.44 * length, 0.055 * size, heading)
+            colour = (RED_ROOF, SLATE_ROOF)[int(rng.integers(2))]
+            measures = (float(rng.uniform(6, 9)), heading, 0.44 * length, 0.055 * size)
+            country.items.append(Item("building", shape, colour, *measures, seed=int(rng.integers(1e6))))
+            country.taken.append(shape)
+    edge = np.abs(np.linspace(-1, 1, len(patches), dtype=np.float32))
+    add_forest(terrain, rng, (patches * 0.25 + np.maximum(edge[:, None], edge[None, :])) > 0.93)
+    country.items.insert(0, Item("floor", ground, GROUND, style="cleared", seed=int(rng.integers(1e6))))
+    stripe = make_rectangle(*map(float, middle - across * 0.38 * width), 0.8 * length, 0.25, heading)
+    country.items.insert(1, Item("floor", stripe, (0.3, 0.31, 0.31, 0.32)))
+    return country, ground, heading
+
+
+def _line_up(
+    plan: Plan, rng: np.random.Generator, ground: Polygon, heading: float, people: int, when: datetime
+) -> None:
+    """Stand `people` in blocks on the ground around the moment of a look; one true crowd per block."""
+    spacing = (float(rng.uniform(0.75, 1.0)), float(rng.uniform(0.9, 1.2)))
+    start, end = (
+        when - timedelta(minutes=float(rng.uniform(30, 90))),
+        when + timedelta(minutes=float(rng.uniform(30, 90))),
+    )
+    files, ranks = int(rng.integers(7, 10)), int(rng.integers(8, 11))
+    n_blocks = -(-people // (files * ranks)) if people else 0
+    middle, left = ground.centroid, people
+    for block in range(n_blocks):
+        here = min(files * ranks, left)
+        left -= here
+        pitch = files * spacing[0] + 4.5
+        offset = (block - (n_blocks - 1) / 2) * pitch
+        spots = [
+            ((k % files - (files - 1) / 2) * spacing[0] + offset, (k // files - (ranks - 1) / 2) * spacing[1])
+            for k in range(here)
+        ]
+        bodies = []
+        for x, y in spots:
+            # the ranks face across the ground: their files run along its longer side
+            at = place_shape(Point(x, y), middle.x, middle.y, heading - 90.0)
+            facing = heading - 90.0 + float(rng.normal(0, 8))
+            body = place_shape(_BODY, at.x + float(rng.normal(0, 0.06)), at.y + float(rng.normal(0, 0.06)), facing)
+            colour = CLOTHES[int(rng.choice(4, p=[0.5, 0.3, 0.12, 0.08]))]
+            height = float(rng.normal(1.73, 0.07))
+            plan.items.append(Item("person", body, colour, height, facing, 0.3, 0.5, start, end))
+            bodies.append((x, y))
+        xs, ys = np.array(bodies).T
+        outline = box(xs.min() - 0.4, ys.min() - 0.4, xs.max() + 0.4, ys.max() + 0.4)
+        plan.truth.append(
+            TruthItem("crowd", place_shape(outline, middle.x, middle.y, heading - 90.0), start, end, count=here)
+        )

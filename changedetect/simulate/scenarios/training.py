@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-from shapely.affinity import rotate, translate
+from shapely.affinity import rotate, scale, translate
 from shapely.geometry import LineString, box
 from shapely.ops import unary_union
 
@@ -109,24 +109,40 @@ def add_trenches(plan: Plan, country: Country, rng: np.random.Generator, events:
         kind, side = kinds[k % 6], sides[k % 6]
         length = float(rng.uniform(max(span[0], 0.55 * span[1]), max(span[1], 31.0)))
         width = float(rng.uniform(4.5, 7.0) if side == "both" else rng.uniform(3.2, 4.6))
-        path = make_path(kind, length, rng)
-        made: dict[BaseGeometry, LineString] = {}
-
-        def shape_at(x: float, y: float) -> BaseGeometry:
-            line = translate(rotate(path, float(rng.uniform(0, 180)), origin=(0, 0)), x, y)  # noqa: B023
-            shape = make_trench(line, width, side)  # noqa: B023
-            made[shape] = line  # noqa: B023
-            return shape
-
-        shape = find_place(country, rng, shape_at, region, 9.0)
-        if shape is None:
+        dug = _find_trench(country, rng, make_path(kind, length, rng), (width, side), region)
+        if dug is None:
             continue
-        line, start = made[shape], events[int(rng.integers(len(events)))]
+        shape, line = dug
+        start = events[int(rng.integers(len(events)))]
         colour = tuple(float(c * rng.uniform(0.93, 1.1)) for c in FRESH_SOIL)
         plan.items.append(
             Item("trench", shape, colour, start=start, path=line, seed=int(rng.integers(1e6)), style=side)  # type: ignore[arg-type]
         )
         plan.truth.append(TruthItem("trench", shape, start, length_m=line.length))
+
+
+def _find_trench(
+    country: Country,
+    rng: np.random.Generator,
+    path: LineString,
+    build: tuple[float, str],
+    region: tuple[float, float, float, float],
+) -> tuple[BaseGeometry, LineString] | None:
+    """Return a trench (outline, line) of a build (width, side) on free ground, shortened where there is too little."""
+    for share in (1.0, 0.75, 0.55):
+        shorter = scale(path, share, share, origin=(0, 0))
+        made: dict[BaseGeometry, LineString] = {}
+
+        def shape_at(x: float, y: float) -> BaseGeometry:
+            line = translate(rotate(shorter, float(rng.uniform(0, 180)), origin=(0, 0)), x, y)  # noqa: B023
+            shape = make_trench(line, *build)
+            made[shape] = line  # noqa: B023
+            return shape
+
+        shape = find_place(country, rng, shape_at, region, 9.0)
+        if shape is not None:
+            return shape, made[shape]
+    return None
 
 
 def _add_huts(plan: Plan, country: Country, rng: np.random.Generator, count: int, events: list[datetime]) -> None:
