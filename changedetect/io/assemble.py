@@ -81,6 +81,8 @@ def assemble(draft: Draft, table: Sensors) -> Scene:
     if draft.scale is None and draft.offset is None and not _tagged(first) and sensor:
         assets = _shift_baseline(assets, first, sensor, facts, acquired, table)
     places = [place_of(header, draft.crs) for header in headers.values()]
+    if any(place.rpcs is not None and not place.gcps for place in places):
+        LOG.warning("%s: placed by its RPC at mean height; relief displaces it", draft.where)
     return Scene(
         id=re.sub(r"[^\w.-]+", "_", draft.name)[:120] or "scene",
         acquired=acquired,

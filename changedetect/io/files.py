@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rasterio
 from affine import Affine
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
 from changedetect.errors import DataError, NotYetError
 
@@ -29,8 +34,15 @@ _GDAL_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_NUM_THREADS": "1",
     "CPL_DEBUG": "OFF",
-    "GDAL_GEOREF_SOURCES": "INTERNAL,PAM,WORLDFILE",
 }
+
+GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
+"""Everything rasterio raises for what is wrong with a file; it has no common root."""
+
+_LARGEST_PRJ_BYTES = 65_536
+
+# Warning filters belong to the process, so only one thread at a time may set them aside.
+_opening = threading.Lock()
 
 _REMOTE = ("http://", "https://", "s3://", "gs://", "az://", "ftp://", "/vsicurl", "/vsis3", "/vsigs", "/vsiaz")
 
@@ -70,11 +82,13 @@ def open_raster(path: str) -> Iterator[Any]:
     """
     _require_file(path)
     try:
-        with warnings.catch_warnings(), rasterio.Env(**_GDAL_OPTIONS):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
+        with rasterio.Env(**_GDAL_OPTIONS):
+            with _opening, warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                source = rasterio.open(path)
+            with source:
                 yield source
-    except RasterioError as err:
+    except GDAL_ERRORS as err:
         raise DataError("cannot be read as a raster", where=path, found=_reason(err, path)) from err
 
 
@@ -105,12 +119,31 @@ def _reason(err: BaseException, path: str) -> str:
 
 def read_header(path: str) -> Header:
     """Return what a raster file says about itself, without reading pixels."""
+    _require_file(path)
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return _header(path)
+    return _cached_header(path, (state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=4096)
+def _cached_header(path: str, stamp: tuple[int, int]) -> Header:
+    del stamp  # part of the key only: a changed file is read again
+    return _header(path)
+
+
+def _header(path: str) -> Header:
     with open_raster(path) as src:
         gcps, gcp_crs = src.gcps
         transform = None if src.transform == Affine.identity() else src.transform
         crs = src.crs if transform is not None or not gcps else gcp_crs or src.crs
         if transform is not None and abs(transform.determinant) == 0:
             raise DataError("the geotransform is degenerate", where=path, found=tuple(transform)[:6])
+        if src.colorinterp[0].name == "palette":
+            raise DataError(
+                "its colours are kept in a palette", where=path, hint="gdal_translate -expand rgb, and use the result"
+            )
         if any(dtype.startswith("complex") for dtype in src.dtypes):
             raise DataError(
                 "complex pixels are not supported",
@@ -124,7 +157,7 @@ def read_header(path: str) -> Header:
             count=src.count,
             dtype=src.dtypes[0],
             shape=(src.height, src.width),
-            crs=crs.to_string() if crs else None,
+            crs=crs.to_string() if crs else _crs_beside(path),
             transform=transform,
             gcps=tuple(gcps) if transform is None else (),
             rpcs=src.rpcs if transform is None else None,
@@ -135,6 +168,18 @@ def read_header(path: str) -> Header:
             offsets=tuple(src.offsets),
             tags={str(key): str(value) for key, value in _all_tags(src).items()},
         )
+
+
+def _crs_beside(path: str) -> str | None:
+    """Return the reference system in a .prj beside a file, which GDAL does not look at for pictures."""
+    file = Path(path).with_suffix(".prj") if Path(path).suffix else Path(path + ".prj")
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST_PRJ_BYTES:
+            return None
+        found: str = CRS.from_user_input(file.read_text(encoding="utf-8", errors="replace").strip()).to_wkt()
+    except (OSError, ProjError):
+        return None
+    return found
 
 
 def _all_tags(src: Any) -> dict[str, str]:

@@ -94,12 +94,15 @@ def _expand(pattern: str, base_dir: Path) -> Iterable[str]:
     if path.is_dir():
         if product_in(path):
             refuse_product_folder(path)
-        found = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
-        return [name for name in found if name.lower().endswith(RASTERS) and not Path(name).name.startswith(".")]
+        inside = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
+        return [name for name in inside if name.lower().endswith(RASTERS) and not Path(name).name.startswith(".")]
     if path.exists():
         refuse_product_folder(path)
         return [whole]
-    matches = [name for name in glob.iglob(whole, recursive=True) if not Path(name).name.startswith(".")]  # noqa: PTH207
+    # Relative patterns are matched inside base_dir, whose own name may hold brackets.
+    absolute = Path(pattern).expanduser().is_absolute()
+    root, tail = (None, whole) if absolute else (str(base_dir), pattern)
+    matches = [str(base_dir / name) for name in glob.iglob(tail, root_dir=root, recursive=True)]  # noqa: PTH207
     for name in matches:
         if name.upper().endswith((".SAFE", ".TIL")):
             refuse_product_folder(Path(name))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
-from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer, RPCTransformer
 from shapely.affinity import translate
 from shapely.geometry import Polygon, box
 from shapely.ops import unary_union
 
 from changedetect.errors import DataError
+from changedetect.io.files import GDAL_ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from affine import Affine
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from changedetect.io.files import Header
 
 Points = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
-
-LOG = logging.getLogger(__name__)
 
 WGS84 = "EPSG:4326"
 
@@ -50,7 +50,7 @@ class Place:
         if self.transform is not None:
             a, b, c, d, e, f = tuple(self.transform)[:6]
             return a * col + b * row + c, d * col + e * row + f
-        with self._transformer() as along:
+        with self._along() as along:
             x, y = along.xy(row.ravel(), col.ravel(), offset="ul")
         return np.asarray(x, float).reshape(col.shape), np.asarray(y, float).reshape(col.shape)
 
@@ -59,7 +59,7 @@ class Place:
         if self.transform is not None:
             a, b, c, d, e, f = tuple(~self.transform)[:6]
             return a * x + b * y + c, d * x + e * y + f
-        with self._transformer() as along:
+        with self._along() as along:
             row, col = along.rowcol(x.ravel(), y.ravel(), op=np.positive)
         return np.asarray(col, float).reshape(x.shape), np.asarray(row, float).reshape(x.shape)
 
@@ -71,14 +71,15 @@ class Place:
         middle, _ = self.to_map(np.array(cols / 2), np.array(rows / 2))
         return np.where(np.isfinite(x), x + 360 * np.rint((middle - x) / 360), x)
 
-    def _transformer(self) -> Any:
+    @contextmanager
+    def _along(self) -> Iterator[Any]:
         try:
-            if self.gcps:
-                return GCPTransformer(list(self.gcps))
             # Without terrain the RPC is evaluated at its own mean height.
-            return RPCTransformer(self.rpcs, RPC_HEIGHT=str(self.rpcs.height_off))
-        except (RasterioError, ValueError) as err:
-            raise DataError("its control points cannot be used", where=self.path, found=str(err)) from err
+            points, height = list(self.gcps), {"RPC_HEIGHT": str(self.rpcs.height_off)} if self.rpcs else {}
+            with GCPTransformer(points) if points else RPCTransformer(self.rpcs, **height) as along:
+                yield along
+        except (*GDAL_ERRORS, ValueError) as err:
+            raise DataError("its control points or RPC cannot be used", where=self.path, found=str(err)[:120]) from err
 
     def lonlat(self, col: NDArray[np.float64], row: NDArray[np.float64]) -> Points:
         """Return WGS 84 longitude and latitude, degrees, of pixel positions."""
@@ -146,8 +147,6 @@ def place_of(header: Header, crs: str | None = None) -> Place:
             "has no reference system", where=header.path, hint="add `crs: EPSG:...` to the scene, or a .prj beside it"
         )
     _crs(reference, header.path)
-    if header.rpcs is not None and not header.gcps:
-        LOG.warning("%s: placed by its RPC at mean height; relief displaces it", header.path)
     return Place(header.path, reference, header.shape, header.transform, header.gcps, header.rpcs)
 
 

@@ -158,6 +158,31 @@ def test_a_world_file_is_a_place(tmp_path):
     assert raster.clear_fraction > 0
 
 
+def test_a_prj_beside_a_file_is_its_reference(tmp_path):
+    write_raster(tmp_path / "a.tif", np.ones((3, 30, 30), np.uint8), None, PLACE)
+    (tmp_path / "a.prj").write_text(rasterio.crs.CRS.from_string(UTM).to_wkt())
+    assert find_and_read(tmp_path / "a.tif").clear_fraction > 0
+    (tmp_path / "a.prj").write_text("nonsense")
+    os.utime(tmp_path / "a.tif")
+    refused(tmp_path / "a.tif", "has no reference system")
+
+
+def test_control_points_that_cannot_be_used(tmp_path):
+    gcps = [rasterio.control.GroundControlPoint(row, 0, X0, Y0, 0) for row in (0, 10)]
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=30, height=30, count=1, dtype="uint8", gcps=gcps, crs=UTM
+    ) as dst:
+        dst.write(np.ones((1, 30, 30), np.uint8))
+    refused(tmp_path / "a.tif", "control points or RPC cannot be used|no sensible size|nowhere on Earth")
+
+
+def test_a_palette_is_refused(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.ones((1, 30, 30), np.uint8), UTM, PLACE, photometric="PALETTE")
+    with rasterio.open(path, "r+") as dst:
+        dst.write_colormap(1, {1: (255, 0, 0, 255)})
+    refused(tmp_path / "a.tif", "colours are kept in a palette; try: gdal_translate -expand rgb")
+
+
 def test_local_and_degenerate_references_are_refused(tmp_path):
     values = np.ones((1, 30, 30), np.uint8)
     local = 'LOCAL_CS["site",UNIT["metre",1]]'

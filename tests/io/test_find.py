@@ -188,6 +188,13 @@ def test_band_files_come_together(tmp_path):
         assert scenes[0].acquired == datetime(2024, 9, 1, 2, 20, tzinfo=UTC)
 
 
+def test_brackets_in_folder_names_are_plain(tmp_path):
+    base = tmp_path / "scans [2024]"
+    image(base / "a_20240901.tif")
+    for files in ("*.tif", str(base), "a_20240901.tif", "."):
+        assert len(find_scenes({"files": files}, base)) == 1
+
+
 def test_planet_files_find_their_mask_and_not_the_picture(tmp_path):
     stem = "20240901_022000_64_242b_3B"
     image(tmp_path / f"{stem}_AnalyticMS_SR_8b.tif", 8)

@@ -1,5 +1,7 @@
 """Coordinate images: pixels that store their own map x and y, so that a misplacement is a number."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import rasterio
@@ -7,6 +9,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 from rasters import UTM, X0, Y0, coordinate_image, grid_at, make_scene, write_raster
 
+from changedetect.core.grid import Grid
 from changedetect.core.quality import Quality
 from changedetect.core.results import Warp
 from changedetect.core.scene import Asset, MaskSource, Scene
@@ -291,3 +294,24 @@ def test_bands_come_in_the_order_asked(tmp_path):
     both, swapped = read(scene, grid_at()), read(scene, grid_at(), ["y", "x"])
     np.testing.assert_array_equal(both.data, swapped.data[::-1])
     assert swapped.bands == ("y", "x")
+
+
+def test_a_geographic_file_across_the_antimeridian(tmp_path):
+    utm, x0, y0 = "EPSG:32660", 736_000.0, 5_000_000.0
+    path = write_raster(
+        tmp_path / "a.tif", np.ones((1, 900, 900), np.uint8), "EPSG:4326", Affine(2e-4, 0, 179.9, 0, -2e-4, 45.2)
+    )
+    grid = Grid(utm, Affine(100, 0, x0 - 3000, 0, -100, y0 + 3000), (50, 60))
+    lon, _ = transform_points(utm, "EPSG:4326", *grid.pixel_centres()[:1], np.full(60, y0))
+    assert lon.min() < -179, "the grid reaches over"
+    assert lon.max() > 179
+    assert read(make_scene(path, ("red",)), grid).valid.all()
+
+
+def test_threads_read_the_same(tmp_path):
+    path = coordinate_image(tmp_path / "a.tif", (140, 150), FILE)
+    scene = make_scene(path)
+    with ThreadPoolExecutor(4) as pool:
+        rasters = list(pool.map(lambda _: read(scene, grid_at(1, 2)), range(12)))
+    for raster in rasters[1:]:
+        np.testing.assert_array_equal(raster.data, rasters[0].data)
