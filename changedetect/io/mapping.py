@@ -42,8 +42,29 @@ def map_grid(place: Place, grid: Grid, warp: Warp | None = None) -> Mapping:
     grid's own multiples, so a block gets the same numbers as the whole. It is refined until midpoints agree within
     0.02 px, at last to one node per pixel.
     """
-    rows, cols = grid.shape
     shift = None if warp is None or warp.grid is None else warp.displacement_px(grid).astype(np.float64)
+    if place.transform is not None and place.crs == grid.crs:
+        return _map_directly(place, grid, shift)
+    return _map_by_lattice(place, grid, shift)
+
+
+def _map_directly(place: Place, grid: Grid, shift: NDArray[np.float64] | None) -> Mapping:
+    """Return the mapping within one reference system, which is affine."""
+    rows, cols = grid.shape
+    u: NDArray[np.float64] = np.arange(cols, dtype=np.float64)[None, :] + 0.5
+    v: NDArray[np.float64] = np.arange(rows, dtype=np.float64)[:, None] + 0.5
+    if shift is not None:
+        u, v = u + shift[1], v + shift[0]
+    ends_col, ends_row = _exact(place, grid, np.array([0.5, 1.5, 0.5]), np.array([0.5, 0.5, 1.5]))
+    per = [math.hypot(ends[1] - ends[0], ends[2] - ends[0]) for ends in (ends_row, ends_col)]
+    x, y = grid.transform.c + u * grid.gsd_m, grid.transform.f - v * grid.gsd_m
+    col, row = place.to_pixel(place.unwrap(x), y)
+    whole = np.broadcast_to(col, grid.shape), np.broadcast_to(row, grid.shape)
+    return Mapping(*whole, (per[0], per[1]), (float(ends_row[0]), float(ends_col[0])))
+
+
+def _map_by_lattice(place: Place, grid: Grid, shift: NDArray[np.float64] | None) -> Mapping:
+    rows, cols = grid.shape
     reach = 0 if shift is None or shift.size == 0 else math.ceil(float(np.abs(shift).max())) + 1
     step = STEP_PX
     while True:

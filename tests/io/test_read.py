@@ -103,17 +103,32 @@ def smooth_warp(grid):
     return Warp("ok", grid=grid, coefficients=tuple(tuple(tuple(r) for r in k) for k in knots.tolist()))
 
 
-def test_smooth_warp_is_followed_pixel_by_pixel(tmp_path):
+def geographic(tmp_path):
+    lon, lat = transform_points(UTM, "EPSG:4326", np.array([X0 - 100]), np.array([Y0 + 100]))
+    transform = Affine(3.2e-5, 0, float(lon[0]), 0, -2.4e-5, float(lat[0]))
+    return coordinate_image(tmp_path / "geo.tif", (200, 220), transform, "EPSG:4326")
+
+
+def rotated(tmp_path):
+    transform = Affine.translation(X0 - 100, Y0 + 250) @ Affine.rotation(-30) @ Affine.scale(3, -3)
+    return coordinate_image(tmp_path / "rot.tif", (300, 300), transform)
+
+
+def straight(tmp_path):
+    return coordinate_image(tmp_path / "a.tif", (200, 200), FILE)
+
+
+@pytest.mark.parametrize("make", [straight, rotated, geographic])
+def test_smooth_warp_is_followed_pixel_by_pixel(tmp_path, make):
     grid = grid_at(shape=(100, 110))
     warp = smooth_warp(grid)
-    scene = make_scene(coordinate_image(tmp_path / "a.tif", (200, 200), FILE))
-    raster = read(scene, grid, warp=warp)
+    raster = read(make_scene(make(tmp_path)), grid, warp=warp)
     u = warp.displacement_px(grid)
     x, y = grid.pixel_centres()
     dx = (raster.data[0] - (x[None, :] - X0)) / 3 - u[1]
     dy = (raster.data[1] - (y[:, None] - Y0)) / 3 + u[0]
     assert np.hypot(dx, dy)[raster.valid].max() < 1.5 * STEP_PX
-    assert raster.valid.all()
+    assert raster.valid.mean() > 0.9
 
 
 def test_blocks_give_what_the_whole_gives(tmp_path):
