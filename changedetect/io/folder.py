@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import time
 import uuid
@@ -66,24 +67,19 @@ def replaced_folder(folder: str | Path, *, inputs: Iterable[str | Path] = (), ma
 
 
 def require_replaceable(folder: str | Path, *, inputs: Iterable[str | Path] = (), marker: str = MARKER) -> None:
-    """Raise `OutputError` unless `folder` is absent, empty, or an earlier result without inputs in it.
+    """Raise `OutputError` unless `replaced_folder` could begin now; it asks and changes nothing.
 
     Cheap, so that a run can ask before it works rather than after.
     """
     target = Path(folder).resolve()
-    if target.exists() and not target.is_dir():
-        raise OutputError("outputs need a folder, and this is a file", where=str(target))
-    if not target.exists() or not any(target.iterdir()):
-        return
-    if not written_here(target, marker):
-        raise OutputError(
-            "the folder is not empty and was not written by changedetect, so it is not replaced",
-            where=str(target),
-            needed=f"an empty folder, or one with the {marker} of an earlier one",
-            hint="--out with another folder",
-        )
+    with _refusals(target):
+        _require_ours(target, marker)
+        above = next(path for path in target.parents if path.exists())
+        as_user = os.access in os.supports_effective_ids
+        if above.is_dir() and not os.access(above, os.W_OK | os.X_OK, effective_ids=as_user):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
     inside = next((path for path in inputs if Path(path).resolve().is_relative_to(target)), None)
-    if inside is not None:
+    if inside is not None and target.exists():
         raise OutputError(
             "the folder holds an input of this run, so it is not replaced",
             where=str(target),
@@ -92,15 +88,16 @@ def require_replaceable(folder: str | Path, *, inputs: Iterable[str | Path] = ()
         )
 
 
-def require_writable(folder: str | Path, *, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `OutputError` unless `replaced_folder` could begin now; leaves nothing behind but the parent folder."""
-    target = Path(folder).resolve()
-    with _refusals(target):
-        require_replaceable(target, inputs=inputs)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        probe = _sibling(target, "new")
-        probe.mkdir()
-        probe.rmdir()
+def _require_ours(target: Path, marker: str) -> None:
+    if target.exists() and not target.is_dir():
+        raise OutputError("outputs need a folder, and this is a file", where=str(target))
+    if target.exists() and any(target.iterdir()) and not written_here(target, marker):
+        raise OutputError(
+            "the folder is not empty and was not written by changedetect, so it is not replaced",
+            where=str(target),
+            needed=f"an empty folder, or one with the {marker} of an earlier one",
+            hint="--out with another folder",
+        )
 
 
 def written_here(folder: Path, marker: str = MARKER) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from changedetect.errors import OutputError
-from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable, require_writable
+from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable
 from changedetect.io.write_json import write_json
 
 
@@ -116,21 +116,41 @@ def test_a_folder_that_holds_an_input_is_refused(tmp_path):
     scene = out / "scene.tif"
     scene.write_text("pixels")
     with pytest.raises(OutputError, match=r"holds an input of this run.*found .*scene\.tif"):
-        require_writable(out, inputs=[tmp_path / "other.tif", scene])
+        require_replaceable(out, inputs=[tmp_path / "other.tif", scene])
     assert scene.exists()
 
 
-def test_no_permission_is_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     # /proc takes no folders from anyone, root included
-    with pytest.raises(OutputError, match=r"^/proc/.*cannot be written: .*try: --out"):
-        require_writable("/proc/changedetect/out")
+    with pytest.raises(OutputError, match=r"^/proc/.*cannot be written: .*try: --out"), replaced_folder("/proc/cd/out"):
+        pass
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file: cannot be written: File exists"):
-        require_writable(tmp_path / "file/out")
+    with (
+        pytest.raises(OutputError, match="file: cannot be written: File exists"),
+        replaced_folder(tmp_path / "file/out"),
+    ):
+        pass
 
 
-def test_require_writable_leaves_nothing(tmp_path):
-    require_writable(tmp_path / "out")
+@pytest.fixture
+def nobody(tmp_path):
+    """Another user than the owner of the folders."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_no_permission_is_told_before_the_work(nobody):
+    with pytest.raises(OutputError, match=r"^/etc: cannot be written: Permission denied; try: --out"):
+        require_replaceable("/etc/changedetect-test/out")
+    with pytest.raises(OutputError, match=r"^/root.*: cannot be written: Permission denied"):
+        require_replaceable("/root/out")
+
+
+def test_asking_changes_nothing(tmp_path):
+    require_replaceable(tmp_path / "deep/out")
     assert names(tmp_path) == []
 
 
