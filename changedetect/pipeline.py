@@ -17,7 +17,7 @@ from changedetect.core.aoi import PRESENCES, Aoi
 from changedetect.core.grid import Grid
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.raster import Raster
-from changedetect.core.results import Baseline, Look, Noise
+from changedetect.core.results import Baseline, Gain, Look, Noise
 from changedetect.core.run import RunResults
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
 from changedetect.errors import ChangeDetectError, ConfigError
@@ -40,6 +40,7 @@ from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member
 from changedetect.steps.classify import classify
+from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
@@ -138,27 +139,47 @@ def examine_scene(
     if member.reason is not None:
         unseen = Look(scene.id, scene.acquired, np.ones(grid.shape, np.uint16), None, grid, False, member.reason)
         return Examined(unseen, nothing)
-    baseline, anchor = baselines[member.compared]
-    bands = [band for band in baseline.bands if band in scene.bands]
-    raster = read_member(member, grid, config, bands)
     if member.is_baseline and not baseline_targets:
-        return Examined(Look(scene.id, scene.acquired, raster.quality, None, grid), nothing)
+        quality = read_member(member, grid, config).quality
+        return Examined(Look(scene.id, scene.acquired, quality, None, grid), nothing)
+    pair = compare_scene(member, grid, baselines[member.compared], config)
+    detections = describe_changes(member, pair, base_grid, zones, config)
+    if member.is_baseline:
+        detections = detections[detections["class"].isin(baseline_targets)]
+    seen = np.where(pair.score.valid, pair.score.band("score"), np.float32(np.nan))
+    return Examined(Look(scene.id, scene.acquired, pair.score.quality, seen, grid), detections, pair.noise)
+
+
+def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], config: Config) -> Compared:
+    """Return a scene normalised to its baseline and scored against it in sigma."""
+    baseline, anchor = before
+    bands = [band for band in baseline.bands if band in member.scene.bands]
     baseline = baseline.select(bands)
-    raster = apply_gain(raster, estimate_gain(raster, anchor.select(bands), config.normalize))
+    raster = read_member(member, grid, config, bands)
+    gain = estimate_gain(raster, anchor.select(bands), config.normalize)
+    raster = apply_gain(raster, gain)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
-    halo = halo_px(config.score, grid.gsd_m)
     scoring = partial(change_score, noise=noise, params=config.score)
-    score = map_blocks(scoring, (raster, baseline), halo)
-    labels = detect(score, baseline, raster, config.detect)
+    score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m))
+    return Compared(raster, baseline, gain, noise, score)
+
+
+def describe_changes(
+    member: Member, pair: Compared, base_grid: Grid, zones: gpd.GeoDataFrame, config: Config
+) -> gpd.GeoDataFrame:
+    """Return what differs in one scene: cut out where it was compared, measured and classed on the scene's own pixels."""
+    labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
+    raster, score, baseline = pair.raster, pair.score, pair.baseline
+    if member.factor < member.compared and labels.any():
+        fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)
+        raster = apply_gain(read_member(member, fine, config, raster.bands), pair.gain)
+        labels, score, baseline = spread_to(fine, labels, score, baseline)
+    scene = member.scene
     measured = measure(
         labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
     )
-    detections = classify(measured, raster, baseline, zones, config.classify)
-    if member.is_baseline:
-        detections = detections[detections["class"].isin(baseline_targets)]
-    seen = np.where(score.valid, score.band("score"), np.float32(np.nan))
-    return Examined(Look(scene.id, scene.acquired, score.quality, seen, grid), detections, noise)
+    return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
 
 
 def tell_story(
