@@ -66,6 +66,17 @@ class Examined:
     noise: Noise | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One scene beside its baseline, on one grid."""
+
+    raster: Raster
+    baseline: Baseline
+    gain: Gain
+    noise: Noise
+    score: Raster
+
+
 def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progress | None = None) -> RunReport:
     """Return what changed at a place, and write it to its output folder.
 
@@ -168,7 +179,7 @@ def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], c
 def describe_changes(
     member: Member, pair: Compared, base_grid: Grid, zones: gpd.GeoDataFrame, config: Config
 ) -> gpd.GeoDataFrame:
-    """Return what differs in one scene: cut out where it was compared, measured and classed on the scene's own pixels."""
+    """Return what differs in one scene, cut out where it was compared, measured and classed on its own pixels."""
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any():
