@@ -54,6 +54,12 @@ class DetectParams:
     """... smaller than this ..."""
     sliver_sigma: Annotated[float, Field(ge=0.0)] = 20.0
     """... and weaker than this: what light explains only in part."""
+    dark_min_area_m2: Annotated[float, Field(ge=0.0)] = 25.0
+    """Dark things away from old shadows: two vehicles and their shadow; less is the shadow of a small thing."""
+    cast_gap_m: Annotated[float, Field(ge=0.0)] = 1.5
+    """A shadow begins this near the thing that casts it."""
+    cast_ratio: Annotated[float, Field(gt=0.0)] = 1.6
+    """A shadow covers at most this many times its hut (sun at 25 degrees); more is a dark thing with bright spots."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""
 
@@ -64,7 +70,7 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     Parameters
     ----------
     score : Raster
-        Bands "score" and "light", from `change_score`.
+        Bands "score", "light" and (else the score stands for it) "free", from `change_score`.
     baseline : Baseline
         On the same grid.
     raster : Raster
@@ -79,24 +85,74 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     """
     score.grid.require_same(baseline.grid, "detect")
     score.grid.require_same(raster.grid, "detect")
-    gsd_m = score.grid.gsd_m
-    strength = np.abs(score.band("score"))
     usable = score.valid & raster.valid & baseline.valid
-    strength = np.where(usable, strength, np.float32(0))
+    strength = np.where(usable, np.abs(score.band("score")), np.float32(0))
+    light = score.band("light")
+    free = np.where(usable, np.abs(score.band("free")), np.float32(0)) if "free" in score.bands else strength
     seed, grow = _thresholds(strength, usable, params)
-    mask = _hysteresis(strength, seed, grow)
+    scale = score.grid.gsd_m
+    bright = _objects(free, usable, (seed, grow), params.min_area_m2, scale, params)
+    fine = scale <= params.sliver_width_m / 2 and len(raster.bands) > 1
+    if fine:
+        core = _dark_twice(baseline, raster, params)
+        bright = bright & ~_slivers(bright, free, light, core, scale, params)
+    darkened = np.where(light < -params.shadow_darkening, strength, np.float32(0))
+    dark = _objects(darkened, usable, (seed, grow), params.dark_min_area_m2, scale, params)
+    if fine:
+        dark = dark & ~_slivers(dark, strength, light, core, scale, params)
+    mask = _without_cast_shadows(bright, dark, scale, params)
+    count, labels = _components(mask)
+    return _number(labels, np.arange(count) > 0)
+
+
+def _objects(
+    strength: NDArray[np.float32],
+    usable: Mask,
+    thresholds: tuple[float, float],
+    min_area_m2: float,
+    gsd_m: float,
+    params: DetectParams,
+) -> Mask:
+    """Return the pixels of closed, filled, large and strong enough objects."""
+    mask = _hysteresis(strength, *thresholds)
     mask = _close(mask, round(params.closing_m / gsd_m), usable)
     mask = _fill_holes(mask, params.max_hole_m2 / gsd_m**2)
-    count, found = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    labels = np.asarray(found, np.int32)
+    count, labels = _components(mask)
     if count <= 1:
-        return np.zeros(mask.shape, np.int32)
-    keep = _strong_enough(labels, count, strength, gsd_m, params)
-    if score.grid.gsd_m <= params.sliver_width_m / 2 and len(raster.bands) > 1:
-        keep &= ~_slivers(
-            labels, count, strength, score.band("light"), _dark_twice(baseline, raster, params), gsd_m, params
-        )
-    return _number(labels, keep)
+        return mask
+    area = np.bincount(labels.ravel(), minlength=count)
+    keep = area >= max(params.min_area_px, min_area_m2 / gsd_m**2)
+    keep[0] = False
+    high = _quantile_by_label(labels, strength, keep, 0.95)
+    return np.asarray((keep & (high >= params.object_sigma))[labels])
+
+
+def _without_cast_shadows(bright: Mask, dark: Mask, gsd_m: float, params: DetectParams) -> Mask:
+    """Return both kinds of object less the shadows that the bright ones cast.
+
+    A dark object that touches bright ones and is not much larger than they are is their shadow; a much larger one is a
+    thing itself (vehicles and what lies between them), and the bright spots belong to it.
+    """
+    count, labels = _components(dark)
+    if count <= 1 or not bright.any():
+        return np.asarray(bright | dark)
+    reach = max(1, round(params.cast_gap_m / gsd_m))
+    n_bright, names = _components(bright)
+    near = cv2.dilate(bright.astype(np.uint8), disc(reach)) > 0
+    # Every bright object hands its area to the dark ones within reach.
+    grown = cv2.dilate(names.astype(np.float32), disc(reach)).astype(np.int32)
+    pairs = np.unique(np.stack([labels[near & dark], grown[near & dark]], axis=1), axis=0)
+    area_bright = np.bincount(names.ravel(), minlength=n_bright)
+    area_dark = np.bincount(labels[dark & ~bright], minlength=count)
+    owned = np.bincount(pairs[:, 0], weights=area_bright[pairs[:, 1]], minlength=count)
+    keep = area_dark > params.cast_ratio * owned
+    keep[0] = False
+    return np.asarray(bright | keep[labels])
+
+
+def _components(mask: Mask) -> tuple[int, Labels]:
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    return count, np.asarray(labels, np.int32)
 
 
 def _thresholds(strength: NDArray[np.float32], usable: Mask, params: DetectParams) -> tuple[float, float]:
@@ -141,16 +197,6 @@ def _fill_holes(mask: Mask, max_hole_px: float) -> Mask:
     return np.asarray(mask | fill[holes])
 
 
-def _strong_enough(
-    labels: Labels, count: int, strength: NDArray[np.float32], gsd_m: float, params: DetectParams
-) -> Mask:
-    area = np.bincount(labels.ravel(), minlength=count)
-    keep = area >= max(params.min_area_px, params.min_area_m2 / gsd_m**2)
-    keep[0] = False
-    high = _quantile_by_label(labels, strength, keep, 0.95)
-    return np.asarray(keep & (high >= params.object_sigma))
-
-
 def _quantile_by_label(
     labels: Labels, values: NDArray[np.float32], wanted: Mask, quantile: float
 ) -> NDArray[np.float64]:
@@ -185,32 +231,29 @@ def _dark_twice(baseline: Baseline, raster: Raster, params: DetectParams) -> Mas
 
 
 def _slivers(
-    labels: Labels,
-    count: int,
+    mask: Mask,
     strength: NDArray[np.float32],
     light: NDArray[np.float32],
     dark_twice: Mask,
     gsd_m: float,
     params: DetectParams,
 ) -> Mask:
-    """Return, per label, whether it is the thin edge of a shadow that moved or grew."""
+    """Return the pixels of objects that are the thin edge of a shadow that moved or grew."""
+    count, labels = _components(mask)
     flat = labels.ravel()
     area = np.bincount(flat, minlength=count).astype(np.float64)
     darkened = np.bincount(flat, weights=(light < -params.shadow_darkening).ravel(), minlength=count)
     small = (area * gsd_m**2 < params.sliver_area_m2) & (darkened > params.sliver_share * area)
     small[0] = False
-    reach = max(1, round(params.sliver_reach_m / gsd_m))
-    near = cv2.dilate(dark_twice.astype(np.uint8), disc(reach)) > 0
+    near = cv2.dilate(dark_twice.astype(np.uint8), disc(max(1, round(params.sliver_reach_m / gsd_m)))) > 0
     touching = np.zeros(count, bool)
     touching[labels[near]] = True
+    candidate = small & touching
+    inside = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     width = np.zeros(count)
-    candidate = (small & touching)[labels]
-    if not candidate.any():
-        return np.zeros(count, bool)
-    inside = cv2.distanceTransform(np.pad(candidate.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    np.maximum.at(width, labels[candidate], (2 * inside[candidate] - 1) * gsd_m)
-    weak = _quantile_by_label(labels, strength, small & touching, 0.95) < params.sliver_sigma
-    return np.asarray(small & touching & (width < params.sliver_width_m) & weak)
+    np.maximum.at(width, labels[mask], (2 * inside[mask] - 1) * gsd_m)
+    weak = _quantile_by_label(labels, strength, candidate, 0.95) < params.sliver_sigma
+    return np.asarray((candidate & (width < params.sliver_width_m) & weak)[labels])
 
 
 def _number(labels: Labels, keep: Mask) -> Labels:

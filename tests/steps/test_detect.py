@@ -19,8 +19,8 @@ def labels_of(
     score: np.ndarray, params: DetectParams = PARAMS, light: np.ndarray | None = None, **options
 ) -> np.ndarray:
     gsd_m = options.get("gsd_m", 0.5)
-    planes = np.stack([score, np.zeros_like(score) if light is None else light])
-    raster = Raster.make(planes, make_grid(SIDE, gsd_m), ("score", "light"), "sigma", options.get("quality"))
+    planes = np.stack([score, np.zeros_like(score) if light is None else light, options.get("free", score)])
+    raster = Raster.make(planes, make_grid(SIDE, gsd_m), ("score", "light", "free"), "sigma", options.get("quality"))
     image = Raster.make(
         options.get("image", PLAIN), make_grid(SIDE, gsd_m), ("blue", "green", "red", "nir"), "reflectance"
     )
@@ -100,6 +100,26 @@ def test_the_edge_of_a_moved_shadow_is_dropped_and_the_same_thing_in_the_open_is
     assert labels_of(sliver, light=light, image=image).max() == 0
     assert labels_of(sliver, light=light).max() == 1
     assert labels_of(sliver, image=image).max() == 1
+
+
+def test_a_new_hut_is_cut_without_the_shadow_it_casts() -> None:
+    hut, shadow = (10, 30, 10, 30), (10, 30, 30, 42)
+    free = patch((*hut, 40.0))
+    score = free + patch((*shadow, -12.0))
+    light = np.where(score < 0, -0.6, 0.0).astype(np.float32)
+    labels = labels_of(score, light=light, free=free)
+    assert (labels[10:30, 10:30] == 1).all()
+    assert (labels[:, 32:] == 0).all()
+
+
+def test_a_large_dark_thing_keeps_its_bright_spots() -> None:
+    free = patch((20, 24, 20, 32, 20.0))
+    score = patch((10, 40, 10, 50, -15.0))
+    score[free > 0] = 20.0
+    light = np.where(score < 0, -0.6, 0.0).astype(np.float32)
+    labels = labels_of(score, light=light, free=free)
+    assert labels.max() == 1
+    assert (labels[11:39, 11:49] == 1).all()
 
 
 def test_metres_follow_the_grid() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from changedetect.steps.score.state import ScoreModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from changedetect.core.grid import Grid
     from changedetect.core.results import Baseline, Noise
     from changedetect.steps.score.params import ScoreParams
 
@@ -34,7 +36,7 @@ class Parts:
     slow: list[Plane]
 
 
-def halo_px(params: ScoreParams, gsd_m: float) -> int:  # noqa: ARG001  windows in metres are in the model
+def halo_px(params: ScoreParams, gsd_m: float) -> int:
     """Return how many pixels around a block its score depends on."""
     first = max(predict.gaussian_radius_px(_MAX_PSF_SIGMA_PX), 1) + predict.gaussian_radius_px(
         predict.GREENNESS_SIGMA_PX
@@ -42,11 +44,17 @@ def halo_px(params: ScoreParams, gsd_m: float) -> int:  # noqa: ARG001  windows 
     texture = predict.gaussian_radius_px(predict.HIGH_PASS_SIGMA_PX) + predict.gaussian_radius_px(
         predict.VARIANCE_SIGMA_PX
     )
-    return first + max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1
+    shadow = 2 * core_px(params, gsd_m) + math.ceil(1.1 * params.shadow_reach_m / gsd_m) + 3
+    return max(first + max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1, shadow)
+
+
+def core_px(params: ScoreParams, gsd_m: float) -> int:
+    """Return the radius in pixels of the opening that a shadow's core must survive."""
+    return round(0.5 * params.shadow_core_m / gsd_m)
 
 
 def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
-    """Return the signed score and the change of light of a block, bands ("score", "light"), float32.
+    """Return the signed score, the change of light and the light-free score, bands ("score", "light", "free"), float32.
 
     Parameters
     ----------
@@ -63,19 +71,19 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     -------
     Raster
         Unit "sigma". `score`: evidence of a change of the ground, with the sign of the brightening in the visible;
-        `light`: common relative change of light, 0 for none, -0.7 for full shadow. Both 0 where either date is not
-        valid; never NaN. Block-local with `halo_px`.
+        `light`: common relative change of light, 0 for none, -0.7 for full shadow; `free`: the score with every
+        darkening explained by light, wherever it is. All 0 where either date is not valid; never NaN. Block-local with
+        `halo_px`.
     """
     baseline.grid.require_same(raster.grid, "score")
     model = ScoreModel.from_dict(noise.model)
     extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
-    score, light = _score_pair(pair, model, model.pixel_offset(raster.grid), params)
-    keep = slice(0, raster.grid.shape[1])
-    data = np.stack([score[:, keep], light[:, keep]])
+    planes = _score_pair(pair, model, raster.grid, params)
+    data = np.ascontiguousarray(np.stack(planes)[:, :, : raster.grid.shape[1]])
     # Where the baseline was never clear the scene's own bits cannot say it.
     quality = raster.quality | np.where(baseline.valid, 0, 1).astype(np.uint16)
-    return Raster(data, quality, raster.grid, ("score", "light"), "sigma")
+    return Raster(data, quality, raster.grid, ("score", "light", "free"), "sigma")
 
 
 def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
@@ -91,32 +99,42 @@ def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
     return predict.Pair(pair.bands, every(pair.before), every(pair.after), every(pair.spread), valid)
 
 
-def _score_pair(
-    pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams
-) -> tuple[Plane, Plane]:
-    may_be_lit = was_dark(pair, model, offset, params)
+def _score_pair(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> tuple[Plane, Plane, Plane]:
+    offset = model.pixel_offset(grid)
+    shadows = find_shadows(pair, model, grid, params)
     pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
-    parts = explain(pair, model, offset, params)
+    parts = explain(pair, predict.predictions(pair, model), model, offset, params)
     residuals = [raw - slow * q for raw, slow, q in zip(parts.raw, parts.slow, parts.lights, strict=True)]
     found = evidence.weigh(residuals, parts.sigmas, parts.lights, model, params)
-    score = choose(found, may_be_lit, len(residuals))
+    score, free = choose(found, shadows, len(residuals))
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
     if row.size:
         pixels = (row, col)
-        others = _other_nulls(pair, parts, model, offset, params, pixels)
-        score[pixels] = _least(others, parts, may_be_lit, model, params, pixels, score[pixels])
+        others = _other_nulls(pair, parts, (model, params), offset, pixels)
+        score[pixels], free[pixels] = _least(
+            others, parts, shadows, model, params, pixels, (score[pixels], free[pixels])
+        )
     score[~pair.valid] = 0
+    free[~pair.valid] = 0
     visible = np.sum([residuals[k] for k in pair.visible], axis=0)
     light = np.where(pair.valid, np.clip(found.light, np.float32(-1), np.float32(10)), np.float32(0))
-    return np.where(visible < 0, -score, score).astype(np.float32), light.astype(np.float32)
+    darker = visible < 0
+    signed = [np.where(darker, -plane, plane).astype(np.float32) for plane in (score, free)]
+    return signed[0], light.astype(np.float32), signed[1]
 
 
-def explain(pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams) -> Parts:
-    """Return what the prediction leaves of a pair whose sharpness matches, and how much of it is expected."""
+def explain(
+    pair: predict.Pair,
+    planes: list[Plane],
+    model: ScoreModel,
+    offset: tuple[int, int],
+    params: ScoreParams,
+) -> Parts:
+    """Return what the predicted planes leave of a pair whose sharpness matches, and how much of it is expected."""
     shape = pair.valid.shape
     noise = fields.field_plane(model.fields["noise"].unpack(), model.cell_px, offset, shape)
     parts = Parts([], [], [], [])
-    for k, plane in enumerate(predict.predictions(pair, model)):
+    for k, plane in enumerate(planes):
         light = predict.lit(plane, model.path[k], params)
         variance = predict.combine_variance(predict.variance_terms(plane, pair.spread[k]), model.variance[k])
         variance = variance * (noise * noise) + (np.float32(params.relative_floor) * light) ** 2
@@ -127,33 +145,53 @@ def explain(pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], para
     return parts
 
 
-def choose(found: evidence.Evidence, may_be_lit: NDArray[np.bool_], n_bands: int) -> Plane:
-    """Return the evidence in sigma: free of light where a shadow may have come or gone, whole elsewhere.
+def choose(found: evidence.Evidence, shadows: Shadows, n_bands: int) -> tuple[Plane, Plane]:
+    """Return the evidence in sigma, twice: a new shadow explains darkening near old shadows only, or anywhere.
 
-    One band cannot tell a shadow from a dark thing: it is always whole.
+    Light may come back wherever it was dark. One band cannot tell a shadow from a dark thing: it is always whole.
     """
     whole = evidence.to_sigma(found.all_squared, n_bands)
     if n_bands == 1:
-        return whole
-    free = evidence.to_sigma(found.free_squared, n_bands - 1)
-    shadow = (found.light < 0) | may_be_lit
-    return np.where(shadow, np.minimum(free, whole), whole)
+        return whole, whole.copy()
+    free = np.minimum(evidence.to_sigma(found.free_squared, n_bands - 1), whole)
+    darker = found.light < 0
+    score = np.where(shadows.was_dark | (darker & shadows.near), free, whole)
+    return score, np.where(shadows.was_dark | darker, free, whole)
 
 
-def was_dark(pair: predict.Pair, model: ScoreModel, offset: tuple[int, int], params: ScoreParams) -> NDArray[np.bool_]:
-    """Return where the baseline was dark against its surroundings (within a pixel): light may have come back."""
-    bright = fields.field_plane(model.fields["bright_before"].unpack(), model.cell_px, offset, pair.valid.shape)
-    limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
-    dark = predict.darkness_plane(pair.before, pair.bands) < limit
-    return np.asarray(cv2.dilate(dark.astype(np.uint8), _BOX)) > 0
+@dataclass(frozen=True, slots=True)
+class Shadows:
+    """Where light may have come back, and where a shadow may have come from one that was there."""
+
+    was_dark: NDArray[np.bool_]
+    near: NDArray[np.bool_]
+
+
+def find_shadows(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> Shadows:
+    """Return where a shadow may have gone (dark before, within a pixel) or come (near ground dark on both dates)."""
+    offset = model.pixel_offset(grid)
+    dark = []
+    for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
+        bright = fields.field_plane(model.fields[name].unpack(), model.cell_px, offset, pair.valid.shape)
+        limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
+        dark.append((predict.darkness_plane(planes, pair.bands) < limit).astype(np.uint8))
+    was_dark = cv2.dilate(dark[0], _BOX) > 0
+    core = dark[0] & dark[1] & pair.valid.astype(np.uint8)
+    radius = core_px(params, grid.gsd_m)
+    if radius >= 1:
+        core = np.asarray(cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((2 * radius + 1,) * 2, np.uint8)), np.uint8)
+    if not core.any():
+        return Shadows(np.asarray(was_dark), np.zeros(core.shape, bool))
+    distance = cv2.distanceTransform(1 - core, cv2.DIST_L2, 5)
+    reach = max(params.shadow_reach_m / grid.gsd_m, 1.0)
+    return Shadows(np.asarray(was_dark), np.asarray(distance <= reach))
 
 
 def _other_nulls(
     pair: predict.Pair,
     parts: Parts,
-    model: ScoreModel,
+    settings: tuple[ScoreModel, ScoreParams],
     offset: tuple[int, int],
-    params: ScoreParams,
     pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
 ) -> list[list[Plane]]:
     """Return the residuals of the other ways in which nothing may have happened at the pixels, per way and band.
@@ -161,6 +199,7 @@ def _other_nulls(
     The ground follows the land cover's season alone; or the level of the ground around it, in eight directions (at a
     field's edge the local median is the neighbour's); or it kept its own numbers (rare colours the regression bends).
     """
+    model, params = settings
     raw = [plane[pixels] for plane in parts.raw]
     lights = [plane[pixels] for plane in parts.lights]
     ways = [raw]
@@ -171,22 +210,24 @@ def _other_nulls(
         there = (row + dr * reach, col + dc * reach)
         levels = [fields.field_points(plane, model.cell_px, *there) for plane in slow]
         ways.append([r - level * q for r, level, q in zip(raw, levels, lights, strict=True)])
-    same = [predict.residual(pair, k, pair.before[k], params.residual_sigma_px)[pixels] for k in range(len(raw))]
-    return [*ways, same]
+    kept = [predict.residual(pair, k, pair.before[k], params.residual_sigma_px)[pixels] for k in range(len(raw))]
+    return [*ways, kept]
 
 
 def _least(
     ways: list[list[Plane]],
     parts: Parts,
-    may_be_lit: NDArray[np.bool_],
+    shadows: Shadows,
     model: ScoreModel,
     params: ScoreParams,
     pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
-    score: Plane,
-) -> Plane:
+    least: tuple[Plane, Plane],
+) -> tuple[Plane, Plane]:
     sigmas = [plane[pixels] for plane in parts.sigmas]
     lights = [plane[pixels] for plane in parts.lights]
     for residuals in ways:
         found = evidence.weigh(residuals, sigmas, lights, model, params)
-        score = np.minimum(score, choose(found, may_be_lit[pixels], len(residuals)))
-    return score
+        here = Shadows(shadows.was_dark[pixels], shadows.near[pixels])
+        score, free = choose(found, here, len(residuals))
+        least = (np.minimum(least[0], score), np.minimum(least[1], free))
+    return least

@@ -30,6 +30,7 @@ _MAX_CELLS = 256
 _CE90_TO_SIGMA = 2.15  # radius of 90 % of a circular normal
 _TYPICAL_REFLECTANCE = 0.12  # median of land in the visible: other units are brought to numbers of this size
 _PSF_CHOICES = (("before", 0.4), ("before", 0.6), ("before", 0.8), ("before", 1.0), ("after", 0.6), ("after", 0.9))
+_PSF_TILE_PX = 512
 _PSF_GAIN = 0.97  # a match must leave less than this of the unmatched residual
 _TRIM = 9.0
 _SHRINK = 0.1
@@ -84,13 +85,16 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     pair = predict.make_pair(raster, baseline, bands, model.scale, model.level)
     lattice = _Lattice(pair.valid, model.cell_px, params)
     model = _fit_prediction(pair, model, lattice, params)
-    model = _match_sharpness(pair, model, lattice)
+    model = _match_sharpness(pair, model)
     matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
     if model.psf_side != "none":
         model = _fit_prediction(matched, model, lattice, params)
-    model = _fit_fields(pair, matched, model, lattice, params)
-    model = _fit_variance(matched, model, lattice, ce90_px, params)
-    model, squared = _fit_whitening(pair, matched, model, lattice, params)
+    planes = predict.predictions(matched, model)
+    model = _fit_fields(pair, matched, planes, model, lattice, params)
+    model = _fit_variance(matched, planes, model, lattice, ce90_px, params)
+    shadows = apply.find_shadows(pair, model, raster.grid, params)
+    parts = apply.explain(matched, planes, model, (0, 0), params)
+    model, squared = _fit_whitening(parts, shadows, model, lattice, params)
     limit = params.seed_sigma**2 + len(bands) - 1
     rate = _false_alarms_per_km2(squared, limit, raster.grid.gsd_m)
     return Noise(bands, model.to_dict(), params.seed_sigma, rate)
@@ -179,19 +183,19 @@ def _robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matr
     return np.asarray(fit / size)
 
 
-def _match_sharpness(pair: predict.Pair, model: ScoreModel, lattice: _Lattice) -> ScoreModel:
+def _match_sharpness(pair: predict.Pair, model: ScoreModel) -> ScoreModel:
     """Return the model with the blur that leaves least at the steepest 3 % of the pixels (green, or first band)."""
-    names = list(pair.bands)
+    part = _clearest_part(pair)
+    names = list(part.bands)
     k = names.index("green") if "green" in names else 0
-    steep_plane = predict.gradient_squared(pair.before[k])
-    steepness = lattice.values(steep_plane)
+    steepness = predict.gradient_squared(part.before[k])[part.valid]
     steep = steepness >= np.quantile(steepness, 0.97)
 
     def left(side: str, sigma_px: float) -> float:
-        matched = predict.sharpen_match(pair, side, sigma_px)
-        green = predict.greenness(matched.before, pair.bands)
+        matched = predict.sharpen_match(part, side, sigma_px)
+        green = predict.greenness(matched.before, part.bands)
         difference = matched.after[k] - predict.predict(matched.before, green, model.coefficients[k])
-        values = lattice.values(difference)[steep]
+        values = difference[part.valid][steep]
         return float(np.median(np.abs(values - np.median(values))))
 
     best, best_left = ("none", 0.0), _PSF_GAIN * left("none", 0.0)
@@ -202,12 +206,32 @@ def _match_sharpness(pair: predict.Pair, model: ScoreModel, lattice: _Lattice) -
     return replace(model, psf_side=best[0], psf_sigma_px=best[1])
 
 
+def _clearest_part(pair: predict.Pair) -> predict.Pair:
+    """Return the tile of the scene with most valid pixels: sharpness is the same everywhere."""
+    rows, cols = pair.valid.shape
+    corners = [(r, c) for r in range(0, rows, _PSF_TILE_PX) for c in range(0, cols, _PSF_TILE_PX)]
+    size = _PSF_TILE_PX
+    counts = [int(pair.valid[r : r + size, c : c + size].sum()) for r, c in corners]
+    r, c = corners[int(np.argmax(counts))]
+    part = (slice(r, r + size), slice(c, c + size))
+
+    def cut(planes: list[Plane]) -> list[Plane]:
+        return [np.ascontiguousarray(plane[part]) for plane in planes]
+
+    return predict.Pair(pair.bands, cut(pair.before), cut(pair.after), cut(pair.spread), pair.valid[part])
+
+
 def _fit_fields(
-    pair: predict.Pair, matched: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+    pair: predict.Pair,
+    matched: predict.Pair,
+    planes: list[Plane],
+    model: ScoreModel,
+    lattice: _Lattice,
+    params: ScoreParams,
 ) -> ScoreModel:
     found: dict[str, CoarseField] = {}
     use = np.asarray(lattice.use, bool)
-    for k, plane in enumerate(predict.predictions(matched, model)):
+    for k, plane in enumerate(planes):
         relative = (matched.after[k] - plane) / predict.lit(plane, model.path[k], params)
         sample = np.asarray(lattice.take(relative), np.float32)
         slow = fields.cell_quantile(sample, use, lattice.cell)
@@ -220,11 +244,16 @@ def _fit_fields(
 
 
 def _fit_variance(
-    pair: predict.Pair, model: ScoreModel, lattice: _Lattice, ce90_px: float | None, params: ScoreParams
+    pair: predict.Pair,
+    planes: list[Plane],
+    model: ScoreModel,
+    lattice: _Lattice,
+    ce90_px: float | None,
+    params: ScoreParams,
 ) -> ScoreModel:
     registration = params.registration_factor * ((ce90_px or 0.0) / _CE90_TO_SIGMA) ** 2
     weights = []
-    for k, plane in enumerate(predict.predictions(pair, model)):
+    for k, plane in enumerate(planes):
         light = predict.lit(plane, model.path[k], params)
         slow = fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, (0, 0), plane.shape)
         left = predict.residual(pair, k, plane, params.residual_sigma_px) - slow * light
@@ -258,11 +287,10 @@ def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
 
 
 def _fit_whitening(
-    pair: predict.Pair, matched: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+    parts: apply.Parts, shadows: apply.Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
 ) -> tuple[ScoreModel, Matrix]:
     """Return the model with whitening, scales and local noise level, and the scene's squared scores at the sample."""
-    parts = apply.explain(matched, model, (0, 0), params)
-    n_bands = len(pair.bands)
+    n_bands = len(model.bands)
     take = [
         (
             np.asarray(lattice.take(raw - slow * q), np.float32),
@@ -285,9 +313,9 @@ def _fit_whitening(
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
     model = _scale(found, use, n_bands, model)
-    dark = np.asarray(lattice.take(apply.was_dark(pair, model, (0, 0), params)), bool)
+    dark, near = (np.asarray(lattice.take(plane), bool) for plane in (shadows.was_dark, shadows.near))
     found = evidence.weigh(residuals, sigmas, lights, model, params)
-    shadow = ((found.light < 0) | dark) & (n_bands > 1)
+    shadow = (((found.light < 0) & near) | dark) & (n_bands > 1)
     squared = np.where(shadow, found.free_squared, found.all_squared)
     return model, np.asarray(squared[use], np.float64)
 
@@ -305,13 +333,13 @@ def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model
 def _false_alarms_per_km2(squared: Matrix, limit: float, gsd_m: float) -> float | None:
     """Return clusters per km2 that the scene's own null is expected to put above a squared `limit`; None if untold.
 
-    The tail between the 90th and 99th percentile, below most changes, is extended as a normal's (exponential in the
+    The tail between the 80th and 97th percentile, below most changes, is extended as a normal's (exponential in the
     square) or a heavier one (exponential in the score), whichever says more; a cluster is about 3 x 3 pixels. Rules on
     size and shape come after it and only lower the figure.
     """
     if squared.size < 1000:
         return None
-    levels = np.array([0.90, 0.95, 0.98, 0.99])
+    levels = np.array([0.80, 0.90, 0.95, 0.97])
     at = np.quantile(squared, levels)
     if not at[-1] > at[0] > 0 or limit <= at[-1]:
         return None

@@ -14,7 +14,7 @@ class ScoreParams:
 
     max_samples: Annotated[int, Field(ge=10_000)] = 1_000_000
     """Pixels the model is estimated on, a regular lattice over the scene."""
-    max_regression_samples: Annotated[int, Field(ge=1000)] = 30_000
+    max_regression_samples: Annotated[int, Field(ge=1000)] = 20_000
     """Of those, pixels used by the iterated fits: a dozen coefficients need no more."""
     min_pixels: Annotated[int, Field(ge=100)] = 400
     """Fewer shared clear pixels cannot carry the prediction's coefficients."""
@@ -48,6 +48,11 @@ class ScoreParams:
     """A pixel below this share of its surroundings' 60th percentile (near infrared) may lie in shadow."""
     dark_cap: Annotated[float, Field(gt=0.0)] = 0.32
     """Cap of that percentile (reflectance): next to lush vegetation ordinary ground is not dark."""
+    shadow_core_m: Annotated[float, Field(ge=0.0)] = 2.0
+    """Ground that is dark on both dates over at least this width is the lasting core of a shadow ..."""
+    shadow_reach_m: Annotated[float, Field(ge=0.0)] = 14.0
+    """... which may grow or turn by this much: a 15 m tree from 49 to 30 degrees of sun. Farther off, darkening needs
+    another cause."""
     null_distance_m: Annotated[float, Field(ge=0.0)] = 30.0
     """The local level may be that of ground this far away: a field's edge must not fire because its median is the
     neighbour's."""
