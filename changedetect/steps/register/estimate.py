@@ -100,8 +100,9 @@ def estimate_shift(moving: Raster, reference: Raster, params: RegisterParams) ->
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = sqrt(max(1.5 h, 0.6 v)^2 + 0.03^2) px: h the 90 % quantile of half the distance between fits on disjoint
-    halves of the blocks, v that of the held-out residuals.
+    CE90 = sqrt(max(1.5 h, 0.6 v, sqrt(v^2 - n^2))^2 + 0.03^2) px: h the 90 % quantile of half the distance between
+    fits on disjoint halves of the blocks, v that of the held-out residuals, n that of the part of these which
+    neighbours do not share.
     """
     reference.grid.require_same(moving.grid, "registration")
     trace = _Trace()
@@ -263,13 +264,23 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     """Return the warp with its CE90, or the reason to abstain."""
     least = np.linalg.eigvalsh(ties.info)[:, 0]
     sure = least > _SURE_SHARE * np.median(least)
-    v = float(np.quantile(fit.held_out_px[sure], 0.9))
+    miss_px = np.hypot(*fit.miss_px.T)
+    v = float(np.quantile(miss_px[sure], 0.9))
     h = float(np.quantile(measure_spread(fit, ties)[:, sure], 0.9))
-    ce90_px = float(np.hypot(max(_CE90_SPREAD * h, _CE90_HELD_OUT * v), _CE90_FLOOR_PX))
-    within = float(np.mean(fit.held_out_px[sure] < 1.0))
+    noise = _tie_noise(fit.miss_px[sure], ties.position[sure])
+    ce90_px = float(np.hypot(max(_CE90_SPREAD * h, _CE90_HELD_OUT * v, _excess(v, noise)), _CE90_FLOOR_PX))
+    within = float(np.mean(miss_px[sure] < 1.0))
     inlying = sure & (fit.weight > 0.5)
     u_row, u_col = fit.field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
-    trace.note(held_out_px=v, spread_px=h, ce90_px=ce90_px, within_1px_share=within, u_row_px=u_row, u_col_px=u_col)
+    trace.note(
+        held_out_px=v,
+        spread_px=h,
+        tie_noise_px=noise,
+        ce90_px=ce90_px,
+        within_1px_share=within,
+        u_row_px=u_row,
+        u_col_px=u_col,
+    )
     trace.note(inlier_share=inlying.sum() / sure.sum(), penalty=min(fit.field.penalty, 1e9))
     gsd_m, n = grid.gsd_m, int(inlying.sum())
     ce90_m = round(ce90_px * gsd_m, 4)
@@ -280,7 +291,7 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     if ce90_px > limit_px:
         reason = f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_m:.2f} m), needs {limit_px:.2f} px"
         return trace.abstain(reason, ce90_m, n)
-    rmse_px = float(np.sqrt(np.mean(fit.held_out_px[inlying] ** 2))) if n else v
+    rmse_px = float(np.sqrt(np.mean(miss_px[inlying] ** 2))) if n else v
     coefficients = np.round(fit.field.coefficients, 5)
     return Warp(
         "ok",
@@ -294,3 +305,18 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
         coefficients=tuple(tuple(tuple(map(float, line)) for line in plane) for plane in coefficients),
         diagnostics=trace.values,
     )
+
+
+def _tie_noise(miss_px: NDArray[np.float64], position: NDArray[np.float64]) -> float:
+    """Return the 90 % quantile of what ties miss on their own, px: neighbours share the field's error, not this."""
+    row, col = (np.unique(np.round(p, 9), return_inverse=True)[1] for p in position.T)
+    place = {(int(r), int(c)): k for k, (r, c) in enumerate(zip(row, col, strict=True))}
+    pairs = [(k, place[to]) for (r, c), k in place.items() for to in ((r, c + 1), (r + 1, c)) if to in place]
+    if len(pairs) < _MIN_GROUPS:
+        return 0.0
+    first, second = np.array(pairs).T
+    return float(np.quantile(np.hypot(*(miss_px[first] - miss_px[second]).T), 0.9) / np.sqrt(2.0))
+
+
+def _excess(whole: float, part: float) -> float:
+    return float(np.sqrt(max(whole**2 - part**2, 0.0)))

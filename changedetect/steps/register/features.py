@@ -134,7 +134,9 @@ def _log_bands(image: Image, scale: Scale) -> NDArray[np.float32]:
         # pixels outside take the offset's own level, so that no infinite step forms at the edge of what is usable
         out[i] = cv2.log(np.where(image.valid, light, np.float32(scale.offset[i])))
     mean = out[:-1].mean(axis=0)
-    out[-1] = cv2.magnitude(cv2.Sobel(mean, cv2.CV_32F, 1, 0), cv2.Sobel(mean, cv2.CV_32F, 0, 1)) / 8.0
+    # not cv2.magnitude: its last bit depends on where its buffers lie in memory, so two runs would differ
+    slope_x, slope_y = (cv2.Sobel(mean, cv2.CV_32F, k, 1 - k, scale=0.125) for k in (1, 0))
+    out[-1] = np.sqrt(slope_x * slope_x + slope_y * slope_y)
     return out
 
 

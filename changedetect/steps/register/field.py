@@ -26,10 +26,10 @@ _FOLDS = 5
 _TRUNCATE_SIGMA = 8.0
 _TIE_SHARE = 0.01
 """A smoother field within 1 % of the least held-out loss is preferred."""
-_DOUBT_PX = 0.3
-"""Held-out error (90 % quantile) beyond which ties held out singly are looked at too."""
-_SHORT_WARP_SHARE = 0.5
-"""Single ties decide if they halve the error of the smoother choice: shared noise never did, a short warp does."""
+_DOUBT_RATIO = 1.5
+"""Residual of the chosen field over that of the least stiff one beyond which ties held out singly are tried too."""
+_SHORT_WARP_SHARE = 0.6
+"""Single ties decide if they bring the error down to this share: shared noise does not, a short warp does."""
 _SLOPE_SHARE = 1e-4
 """Weak pull of the slopes to zero, so that ties along a line cannot tilt the rest of the scene."""
 
@@ -78,8 +78,8 @@ class Fit:
     field: Field
     weight: NDArray[np.float64]
     """(ties,) robust weight, 0 to 1."""
-    held_out_px: NDArray[np.float64]
-    """(ties,) |u - measured| where the tie was held out, px."""
+    miss_px: NDArray[np.float64]
+    """(ties, 2) u - measured (row, col) where the tie was held out, px."""
     group: NDArray[np.int64]
     """(ties,) what was held out together."""
 
@@ -106,13 +106,14 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
     two groups, the single ones decide.
     """
     design = _Design(ties, intervals)
-    coarse = _choose(_try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties), ties)
-    if float(np.quantile(coarse.miss_px, 0.9)) > _DOUBT_PX:
+    trials = _try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties)
+    coarse = _choose(trials, ties)
+    if coarse.sigma > _DOUBT_RATIO * min(trial.sigma for trial in trials):
         single = np.arange(len(ties))
         trials = _try_penalties(design, ties, _assign_folds(single, _FOLDS, seed=0), penalties)
         fine = _choose(trials, ties)
         same = next(trial for trial in trials if trial.penalty == coarse.penalty)
-        if float(np.median(fine.miss_px)) < _SHORT_WARP_SHARE * float(np.median(same.miss_px)):
+        if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(same.miss_px):
             return _to_fit(fine, single)
     return _to_fit(coarse, ties.group)
 
@@ -153,8 +154,7 @@ def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalt
         held_out = np.zeros((len(ties), 2))
         for fold, coefficients in enumerate(without):
             held_out[folds == fold] = design.predict(coefficients)[folds == fold]
-        miss_px = np.hypot(*(held_out - ties.value).T)
-        trials.append(_Trial(penalty, fitted, weight, sigma, held_out, miss_px))
+        trials.append(_Trial(penalty, fitted, weight, sigma, held_out, held_out - ties.value))
     return trials
 
 
@@ -162,6 +162,10 @@ def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
     limit = _TRUNCATE_SIGMA * min(trial.sigma for trial in trials)
     loss = [float(np.mean(np.minimum(_mahalanobis(ties, trial.held_out), limit) ** 2)) for trial in trials]
     return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
+
+
+def _typical(miss_px: NDArray[np.float64]) -> float:
+    return float(np.median(np.hypot(miss_px[:, 0], miss_px[:, 1])))
 
 
 def _to_fit(trial: _Trial, group: NDArray[np.int64]) -> Fit:

@@ -25,6 +25,8 @@ _BLOCK_CELLS = 12
 _SAMPLED_BLOCK_CELLS = 6
 """Smaller where only a sample is looked at: more places for the same pixels."""
 _MIN_VALID = 0.1
+_SMALL_PX = 768
+"""Shorter side below which an image is small: its warp may be as short as 100 px, four cells of 24 px."""
 _MARGIN_PX = 24
 _MIN_NOISE = 1e-3
 """Least noise variance of a feature (they are of order 1): equal scenes must not give infinite information."""
@@ -61,7 +63,7 @@ class Level:
 
 def cell_size_px(shape: tuple[int, int]) -> int:
     """Return the side of a cell: 24 px, 12 px on small images so that there are enough of them."""
-    return 24 if min(shape) >= 400 else 12
+    return 24 if min(shape) >= _SMALL_PX else 12
 
 
 def cut_level(
