@@ -42,7 +42,7 @@ TRUTH_PROPERTIES = (
 )
 """Properties of truth.geojson, in order; `simulated` follows."""
 
-_PROFILE = {"driver": "GTiff", "compress": "deflate", "tiled": True, "blockxsize": 256, "blockysize": 256, "zlevel": 6}
+_PROFILE = {"driver": "GTiff", "compress": "deflate", "tiled": True, "blockxsize": 256, "blockysize": 256, "zlevel": 1}
 
 
 class RenderedScene(Protocol):

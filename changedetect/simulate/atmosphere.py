@@ -75,7 +75,7 @@ def make_sky(
     # the quantile puts the limit of "hidden" where the asked share of the scene is hidden by cloud itself
     width = 0.55
     thick = np.clip((noise - level) / width + HIDDEN_THICKNESS, 0.0, 1.0).astype(np.float32)
-    move = np.float32([[1, 0, -d_col], [0, 1, -d_row]])
+    move = np.array([[1, 0, -d_col], [0, 1, -d_row]], np.float32)
     shade = cv2.warpAffine(thick, move, (padded[1], padded[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     crop = (slice(pad, pad + lattice[0]), slice(pad, pad + lattice[1]))
     return Sky(np.ascontiguousarray(thick[crop]), np.ascontiguousarray(shade[crop]))
@@ -94,8 +94,8 @@ def apply_sky(image: NDArray[np.float32], sky: Sky, haze: float, rng: np.random.
     if haze > 0.0:
         lattice = (max(shape[0] // 16, 3), max(shape[1] // 16, 3))
         slow = make_fractal(rng, lattice, max(lattice), max(lattice) / 4, 1.0)
-        slow = cv2.resize(slow, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-        depth = np.clip(haze * (1.0 + 0.35 * slow), 0.0, 0.9).astype(np.float32)
+        wide = cv2.resize(slow, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+        depth = np.clip(haze * (1.0 + 0.35 * wide), 0.0, 0.9).astype(np.float32)
         image += (np.asarray(HAZE_COLOUR, np.float32) * 2.0 - image) * (0.5 * depth)[..., None]
     return image
 
@@ -106,10 +106,10 @@ def make_product_mask(sky: Sky, shape: tuple[int, int], rng: np.random.Generator
     if not sky.thickness.any():
         return mask
     thickness, shadow = sky.at("thickness", shape), sky.at("shadow", shape)
-    wobble = 0.05 * make_fractal(rng, (shape[0] // 4 + 1, shape[1] // 4 + 1), 8, 1.0, 0.5)
-    wobble = cv2.resize(wobble, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-    mask[shadow > HIDDEN_SHADOW - 0.02 + wobble] = 2
-    mask[thickness > HIDDEN_THICKNESS - 0.03 + wobble] = 1
+    coarse = 0.09 * make_fractal(rng, (shape[0] // 4 + 1, shape[1] // 4 + 1), 8, 1.0, 0.5)
+    wobble = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    mask[shadow > HIDDEN_SHADOW + wobble] = 2
+    mask[thickness > HIDDEN_THICKNESS + 0.04 + wobble] = 1
     return mask
 
 

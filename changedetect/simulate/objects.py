@@ -238,8 +238,9 @@ def _draw_trench(canvas: Canvas, item: Item) -> None:
         return
     rng = np.random.default_rng(item.seed)
     pixel_m = canvas.terrain.pixel_m
-    lumps = cv2.GaussianBlur(rng.standard_normal(share.shape, dtype=np.float32), (0, 0), max(0.5 / pixel_m, 0.3))
-    lumps /= max(float(lumps.std()), 1e-6)
+    grain = rng.standard_normal(share.shape, dtype=np.float32)
+    lumps = np.asarray(cv2.GaussianBlur(grain, (0, 0), max(0.5 / pixel_m, 0.3)), np.float32)
+    lumps /= np.float32(max(float(lumps.std()), 1e-6))
     inside = (share > 0.5).astype(np.uint8)
     edge_m = cv2.distanceTransform(inside, cv2.DIST_L2, 3) * pixel_m
     bank = np.minimum(edge_m, 0.9) * 0.5 + 0.06 * lumps * inside

@@ -102,9 +102,10 @@ def sample_world(
     reduce = max(1, math.floor(per_pixel / 2 + 1e-6))
     if reduce > 1:
         rows, cols = (n // reduce * reduce for n in radiance.shape[:2])
-        radiance = cv2.resize(radiance[:rows, :cols], (cols // reduce, rows // reduce), interpolation=cv2.INTER_AREA)
+        smaller = (cols // reduce, rows // reduce)
+        radiance = np.asarray(cv2.resize(radiance[:rows, :cols], smaller, interpolation=cv2.INTER_AREA), np.float32)
         pixel_m, per_pixel = pixel_m * reduce, per_pixel / reduce
-    radiance = cv2.GaussianBlur(radiance, (0, 0), PSF_PX * per_pixel)
+    radiance = np.asarray(cv2.GaussianBlur(radiance, (0, 0), PSF_PX * per_pixel), np.float32)
     taps = max(2, math.ceil(per_pixel - 1e-6))
     rows, cols = grid.shape
     x = grid.transform.c + (np.arange(cols * taps) + 0.5) * grid.gsd_m / taps

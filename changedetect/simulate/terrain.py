@@ -53,7 +53,7 @@ def make_fractal(
         size = (max(int(np.ceil(rows / scale)) + 2, 3), max(int(np.ceil(cols / scale)) + 2, 3))
         octave = rng.standard_normal(size, dtype=np.float32)
         if scale > 1.0:
-            octave = cv2.resize(octave, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+            octave = np.asarray(cv2.resize(octave, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.float32)
         amplitude = scale**slope
         total += np.float32(amplitude) * octave[:rows, :cols]
         power += amplitude**2 * (1.0 if scale == 1.0 else 0.6)
@@ -100,7 +100,7 @@ class Terrain:
         """Return the cover codes at points, metres."""
         px = np.floor(self.to_px(xy_m)).astype(int)
         rows, cols = self.cover.shape
-        return self.cover[np.clip(px[:, 1], 0, rows - 1), np.clip(px[:, 0], 0, cols - 1)]
+        return np.asarray(self.cover[np.clip(px[:, 1], 0, rows - 1), np.clip(px[:, 0], 0, cols - 1)])
 
     def scale_noise(
         self, rng: np.random.Generator, coarsest_m: float, finest_m: float, slope: float = 0.7
@@ -146,7 +146,7 @@ def wander(
     a, b = np.asarray(start, float), np.asarray(end, float)
     normal = np.array([-(b - a)[1], (b - a)[0]]) / max(float(np.hypot(*(b - a))), 1e-9)
     sway = sum(rng.normal() / k * np.sin(np.pi * k * t) for k in (1, 2, 3))
-    return a + (b - a) * t[:, None] + normal * (sway_m * np.asarray(sway))[:, None]
+    return np.asarray(a + (b - a) * t[:, None] + normal * (sway_m * np.asarray(sway))[:, None])
 
 
 def add_parcel(

@@ -17,7 +17,7 @@ SMALL = SimulateParams("port-season", size_m=750.0)
 
 @pytest.fixture(scope="module")
 def season(make_aoi):
-    return simulate(make_aoi(targets=("vessel",), lon=130.3, lat=42.2333), SMALL)
+    return simulate(make_aoi(targets=("vessel", "equipment"), lon=130.3, lat=42.2333), SMALL)
 
 
 def days_with_ships(simulation, column):

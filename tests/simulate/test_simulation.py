@@ -14,6 +14,7 @@ from shapely.geometry import LineString, box
 from changedetect.core.grid import Grid
 from changedetect.errors import ConfigError
 from changedetect.simulate import SimulateParams, simulate
+from changedetect.simulate.atmosphere import HIDDEN_SHADOW, HIDDEN_THICKNESS, make_product_mask, make_sky
 from changedetect.simulate.light import cast_shadows, find_sun, illuminate
 from changedetect.simulate.objects import make_airframe, make_hull, make_rectangle, make_trench, rasterize
 from changedetect.simulate.sensor import Pointing, find_displacement, sample_world
@@ -191,6 +192,23 @@ def test_hidden_fraction_is_what_the_cloud_hides(make_aoi):
     bright = dn[0].astype(float) > np.median(dn[0][mask == 0]) * 2.5
     assert (mask[bright] > 0).mean() > 0.8
     assert not clear.scenes[4].render()[1].any()
+
+
+def test_masks_miss_some_of_the_rims_of_clouds_and_no_more():
+    sky = make_sky(np.random.default_rng(4), (500, 500), 1.0, 0.35, (160.0, 40.0))
+    mask = make_product_mask(sky, (500, 500), np.random.default_rng(5))
+    thick, shadow = sky.at("thickness", mask.shape), sky.at("shadow", mask.shape)
+    hidden = (thick > HIDDEN_THICKNESS) | (shadow > HIDDEN_SHADOW)
+    assert 0.005 < (hidden & (mask == 0)).sum() / hidden.sum() < 0.08
+    assert (~hidden & (mask > 0)).sum() / hidden.sum() < 0.08
+    assert (mask[thick > 0.6] == 1).mean() > 0.995
+
+
+def test_cloud_shadow_falls_away_from_the_sun():
+    sky = make_sky(np.random.default_rng(4), (400, 400), 1.0, 0.2, (180.0, 45.0), base_m=60.0)
+    thick, shadow = sky.thickness, sky.shadow
+    # sun in the south: the shadow is the cloud moved 60 m, or 15 cells, to the north
+    assert np.abs(shadow[:-15] - thick[15:])[20:-20, 20:-20].max() < 0.02
 
 
 def test_dates_that_cannot_be_used_are_refused(make_aoi):

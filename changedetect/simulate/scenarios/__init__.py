@@ -44,7 +44,7 @@ def _reach_of_zones(aoi: Aoi) -> float:
     bounds = [zone.geometry.bounds for zone in aoi.zones]
     west, south = min(b[0] for b in bounds), min(b[1] for b in bounds)
     east, north = max(b[2] for b in bounds), max(b[3] for b in bounds)
-    metres = max(north - south, (east - west) * cos(radians(north))) * 111_320.0
+    metres = float(max(north - south, (east - west) * cos(radians(north)))) * 111_320.0
     return min(30.0 * round(metres / 30.0 + 0.5), 4500.0)
 
 

@@ -98,8 +98,8 @@ def _choose_apron(site: Site) -> tuple[list[ZonePlan], Apron]:
         axis = sides[int(np.argmax(sizes))]
         middle = (corners[:4].min(0) + corners[:4].max(0)) / 2
         heading = float(np.degrees(np.arctan2(axis[0], -axis[1])) % 180.0)
-        size = (0.96 * float(sizes.max()), 0.96 * float(sizes.min()))
-        return list(site.zones), Apron(given[0].name, float(middle[0]), float(middle[1]), heading, *size)
+        length, width = 0.96 * float(sizes.max()), 0.96 * float(sizes.min())
+        return list(site.zones), Apron(given[0].name, float(middle[0]), float(middle[1]), heading, length, width)
     size = site.size_m
     apron = Apron("apron", 0.62 * size, 0.5 * size, 8.0, min(0.42 * size, 620.0), min(0.13 * size, 190.0))
     shape = make_rectangle(apron.x_m, apron.y_m, apron.length_m + 10, apron.width_m + 10, apron.heading_deg)
@@ -134,7 +134,7 @@ def _build_airfield(terrain: Terrain, apron: Apron, rng: np.random.Generator) ->
         x, y = apron.at(share * apron.length_m, aside + 14.0 + width / 2)
         shape = make_rectangle(x, y, length, width, apron.heading_deg)
         colour = (GREY, SLATE_ROOF, WHITE)[int(rng.integers(3))]
-        seed = int(rng.integers(1e6))
+        seed = int(rng.integers(1_000_000))
         items.append(Item("building", shape, colour, height, apron.heading_deg, length, width, style="flat", seed=seed))
     return items
 

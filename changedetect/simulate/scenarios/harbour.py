@@ -167,12 +167,12 @@ def _build_pier(harbour: Harbour, pier: Pier, rng: np.random.Generator) -> None:
     paint_polygon(harbour.terrain, np.asarray(deck.exterior.coords), CONCRETE)
     shade = float(rng.uniform(0.75, 1.0))
     worn = tuple(shade * c for c in (0.185, 0.21, 0.225, 0.25))
-    harbour.items.append(Item("floor", deck, worn, PIER_HEIGHT_M, seed=int(rng.integers(1e6))))  # type: ignore[arg-type]
+    harbour.items.append(Item("floor", deck, worn, PIER_HEIGHT_M, seed=int(rng.integers(1_000_000))))  # type: ignore[arg-type]
     shed = (0.40 * pier.length_m, 0.34 * pier.width_m)
     roof = pier.rectangle(-0.24 * pier.length_m, 0.0, *shed)
     colour = (SLATE_ROOF, RED_ROOF, GREY)[int(rng.integers(3))]
     harbour.items.append(
-        Item("building", roof, colour, PIER_HEIGHT_M + 9, pier.seaward_deg, *shed, seed=int(rng.integers(1e6)))
+        Item("building", roof, colour, PIER_HEIGHT_M + 9, pier.seaward_deg, *shed, seed=int(rng.integers(1_000_000)))
     )
     for along in (-0.30, -0.05):
         crane = pier.rectangle(along * pier.length_m, 0.40 * pier.width_m, 9.0, 6.0)
@@ -203,5 +203,5 @@ def _build_town(harbour: Harbour, rng: np.random.Generator, land: BaseGeometry, 
             continue
         colour = colours[int(rng.integers(len(colours)))]
         height = float(rng.uniform(4, 14))
-        item = Item("building", shape, colour, height, heading, length, width, seed=int(rng.integers(1e6)))
+        item = Item("building", shape, colour, height, heading, length, width, seed=int(rng.integers(1_000_000)))
         harbour.items.append(replace(item, style="flat" if rng.random() < 0.5 else "gable"))

@@ -95,7 +95,7 @@ def _build_camp(country: Country, rng: np.random.Generator) -> list[Item]:
         shade, turned = float(rng.uniform(0.8, 1.15)), heading + float(rng.normal(0, 1))
         shape = make_rectangle(float(x), float(y), length, width, turned)
         colour = tuple(shade * c for c in WEATHERED)
-        seed = int(rng.integers(1e6))
+        seed = int(rng.integers(1_000_000))
         camp.append(Item("building", shape, colour, 2.8, turned, length, width, seed=seed))  # type: ignore[arg-type]
     country.items.extend(camp)
     return camp
@@ -123,5 +123,5 @@ def _build_new(plan: Plan, country: Country, rng: np.random.Generator, moments: 
         if shape is not None:
             roof = NEW_ROOFS[int(rng.integers(len(NEW_ROOFS)))]
             measures = (3.2, heading, length, width, moment)
-            plan.items.append(Item("building", shape, roof, *measures, seed=int(rng.integers(1e6))))
+            plan.items.append(Item("building", shape, roof, *measures, seed=int(rng.integers(1_000_000))))
             plan.truth.append(TruthItem("hut", shape, moment))

@@ -106,15 +106,15 @@ def _away_from_taken(country: Country, margin_m: float) -> NDArray[np.bool_]:
     scratch = make_terrain(country.terrain.size_m, country.terrain.margin_m, country.terrain.pixel_m, 0)
     for shape in country.taken:
         paint_polygon(scratch, np.asarray(shape.buffer(margin_m).exterior.coords), 1)
-    return scratch.cover == 0
+    return np.asarray(scratch.cover == 0)
 
 
 def _add_fields(country: Country, rng: np.random.Generator, size: float) -> None:
     """Add parcels in the west, one of them harvested and one ploughed while the series runs."""
     heading = rng.uniform(-12, 12)
     width, depth = 0.20 * size, 0.17 * size
-    ripe = [[(0, "ripe"), (rng.uniform(262, 272), "stubble")], [(0, "crop")]]
-    late = [[(0, "stubble"), (rng.uniform(276, 290), "ploughed")], [(0, "mown")]]
+    ripe: list[list[tuple[float, str]]] = [[(0, "ripe"), (rng.uniform(262, 272), "stubble")], [(0, "crop")]]
+    late: list[list[tuple[float, str]]] = [[(0, "stubble"), (rng.uniform(276, 290), "ploughed")], [(0, "mown")]]
     for k, states in enumerate([*ripe, *late]):
         centre_y = (0.16 + 0.185 * k) * size
         shape = make_rectangle(0.085 * size, centre_y, depth, width, heading)
@@ -177,7 +177,17 @@ def _add_buildings(country: Country, rng: np.random.Generator, size: float, coun
         colour = ROOFS[int(rng.integers(len(ROOFS)))]
         height = float(rng.uniform(3, 6))
         country.items.append(
-            Item("building", shape, colour, height, heading, length, width, style=style, seed=int(rng.integers(1e6)))
+            Item(
+                "building",
+                shape,
+                colour,
+                height,
+                heading,
+                length,
+                width,
+                style=style,
+                seed=int(rng.integers(1_000_000)),
+            )
         )
         country.taken.append(shape.buffer(4.0))
 

@@ -88,12 +88,13 @@ def _build_barracks(site: Site, rng: np.random.Generator) -> tuple[Country, Poly
             shape = make_rectangle(float(house[0]), float(house[1]), 0.44 * length, 0.055 * size, heading)
             colour = (RED_ROOF, SLATE_ROOF)[int(rng.integers(2))]
             measures = (float(rng.uniform(6, 9)), heading, 0.44 * length, 0.055 * size)
-            country.items.append(Item("building", shape, colour, *measures, seed=int(rng.integers(1e6))))
+            country.items.append(Item("building", shape, colour, *measures, seed=int(rng.integers(1_000_000))))
             country.taken.append(shape)
     edge = np.abs(np.linspace(-1, 1, len(patches), dtype=np.float32))
     add_forest(terrain, rng, (patches * 0.25 + np.maximum(edge[:, None], edge[None, :])) > 0.93)
-    country.items.insert(0, Item("floor", ground, GROUND, style="cleared", seed=int(rng.integers(1e6))))
-    stripe = make_rectangle(*map(float, middle - across * 0.38 * width), 0.8 * length, 0.25, heading)
+    country.items.insert(0, Item("floor", ground, GROUND, style="cleared", seed=int(rng.integers(1_000_000))))
+    line = middle - across * 0.38 * width
+    stripe = make_rectangle(float(line[0]), float(line[1]), 0.8 * length, 0.25, heading)
     country.items.insert(1, Item("floor", stripe, (0.3, 0.31, 0.31, 0.32)))
     return country, ground, heading
 

@@ -173,7 +173,7 @@ def _add_ship(plan: Plan, stay: Stay, rng: np.random.Generator) -> None:
     height = float(rng.uniform(5, 8))
     size = (stay.length_m, stay.width_m, stay.start, stay.end)
     plan.items.append(
-        Item("ship", stay.hull, colour, height, stay.heading_deg, *size, style, seed=int(rng.integers(1e6)))
+        Item("ship", stay.hull, colour, height, stay.heading_deg, *size, style, seed=int(rng.integers(1_000_000)))
     )
     plan.truth.append(TruthItem("vessel", stay.hull, stay.start, stay.end))
 

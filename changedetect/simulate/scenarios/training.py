@@ -116,7 +116,7 @@ def add_trenches(plan: Plan, country: Country, rng: np.random.Generator, events:
         start = events[int(rng.integers(len(events)))]
         colour = tuple(float(c * rng.uniform(0.93, 1.1)) for c in FRESH_SOIL)
         plan.items.append(
-            Item("trench", shape, colour, start=start, path=line, seed=int(rng.integers(1e6)), style=side)  # type: ignore[arg-type]
+            Item("trench", shape, colour, start=start, path=line, seed=int(rng.integers(1_000_000)), style=side)  # type: ignore[arg-type]
         )
         plan.truth.append(TruthItem("trench", shape, start, length_m=line.length))
 
@@ -163,7 +163,7 @@ def _add_huts(plan: Plan, country: Country, rng: np.random.Generator, count: int
         colour = ROOFS[(k + 1) % len(ROOFS)]
         height = float(rng.uniform(2.6, 4.0))
         plan.items.append(
-            Item("building", shape, colour, height, turned, length, width, start, seed=int(rng.integers(1e6)))
+            Item("building", shape, colour, height, turned, length, width, start, seed=int(rng.integers(1_000_000)))
         )
         plan.truth.append(TruthItem("hut", shape, start))
 
