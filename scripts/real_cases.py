@@ -111,7 +111,7 @@ def _taizhou(_: str, real: Path):
     bands = ["blue", "green", "red", "nir", "swir16", "swir22"]
     days = {"2000TM": "2000-03-17", "2003TM": "2003-02-06"}
     scenes = [
-        {"path": str(folder / stem), "datetime": f"{day}T02:00:00Z", "bands": bands, "id": stem}
+        {"path": str(folder / stem), "datetime": f"{day}T02:00:00Z", "bands": list(bands), "id": stem}
         for stem, day in days.items()
     ]
     bounds, crs = _inner(folder / "2000TM", 1.0)
