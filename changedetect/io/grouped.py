@@ -146,6 +146,12 @@ def _ends(low_stem: str, suffix: str) -> bool:
     return low_stem == suffix or low_stem.endswith(("_" + suffix, "-" + suffix))
 
 
+def _product_folder(path: str) -> str:
+    """Return the folder of a file, of R10m, R20m, R60m the one above: one product in three resolutions."""
+    folder = Path(path).parent
+    return str(folder.parent if folder.name in ("R10m", "R20m", "R60m") else folder)
+
+
 def _base(stem: str, suffix: str) -> str:
     return stem[: len(stem) - len(suffix)].rstrip("_-")
 
@@ -156,7 +162,7 @@ def _bundle(parts: list[_Part]) -> list[Draft]:
     masks = [part for part in parts if part.role == "mask"]
     for part in parts:
         if part.role == "band":
-            bundle = bundles.setdefault((str(Path(part.path).parent), part.base), _Bundle(part.sensor))
+            bundle = bundles.setdefault((_product_folder(part.path), part.base), _Bundle(part.sensor))
             if part.detail in bundle.bands:
                 raise DataError("two files of one band", where=part.path, found=bundle.bands[part.detail])
             bundle.bands[part.detail] = part.path
@@ -200,7 +206,7 @@ def _in_order(bands: Iterable[str]) -> list[str]:
 
 
 def _draft_image(part: _Part, masks: list[_Part]) -> Draft:
-    folder = str(Path(part.path).parent)
+    folder = _product_folder(part.path)
     return Draft(
         where=part.path,
         name=part.base,
@@ -215,6 +221,6 @@ def _masks_of(folder: str, base: str, masks: list[_Part]) -> tuple[tuple[str, st
     return tuple(
         (mask.path, mask.detail)
         for mask in masks
-        if str(Path(mask.path).parent) == folder
+        if _product_folder(mask.path) == folder
         and (mask.base == base or (len(mask.base) >= 4 and base.startswith(mask.base)))
     )

@@ -119,7 +119,10 @@ def _group_assets(scene: Scene, wanted: tuple[str, ...]) -> list[_Group]:
         by_files.setdefault((asset.paths, asset.nodata), []).append(asset)
     groups = []
     for (paths, nodata), assets in by_files.items():
-        numbers = Numbers(tuple(asset.index for asset in assets), nodata, together=scene.unit == "display")
+        indexes = tuple(asset.index for asset in assets)
+        here = {asset.index for asset in scene.assets if (asset.paths, asset.nodata) == (paths, nodata)}
+        together = scene.unit == "display"
+        numbers = Numbers(indexes, nodata, together, tuple(sorted(here - set(indexes))) if together else ())
         groups.append(_Group(tuple(assets), tuple(make_mosaics(paths, scene.crs)), numbers))
     return groups
 

@@ -53,6 +53,8 @@ class Numbers:
     """Overrides the file's own."""
     together: bool
     """Nothing is there only where all bands say so (display images: black is a colour); else where any does."""
+    others: tuple[int, ...] = ()
+    """The scene's further bands in the same files, asked too where only all together say that nothing is there."""
 
 
 def make_mosaics(paths: Sequence[str], crs: str | None) -> list[Mosaic]:
@@ -134,13 +136,18 @@ def _read_tile(
         data = raw.astype(np.float32)
     broken = ~np.isfinite(data).all(axis=0)
     nothing = broken | hidden
-    marks = [
-        _equals(band, header.nodata[index - 1] if numbers.nodata is None else numbers.nodata)
-        for band, index in zip(raw, numbers.indexes, strict=True)
-    ]
+    marks = [_is_nothing(band, header, numbers, i) for band, i in zip(raw, numbers.indexes, strict=True)]
+    if numbers.together and np.logical_and.reduce(marks).any():
+        with open_raster(header.path) as src:
+            rest = list(read_pixels(src, numbers.others, rows, cols)) if numbers.others else []
+        marks += [_is_nothing(band, header, numbers, i) for band, i in zip(rest, numbers.others, strict=True)]
     nothing |= np.logical_and.reduce(marks) if numbers.together else np.logical_or.reduce(marks)
     data[:, nothing] = 0
     return data, np.where(nothing, _NODATA, np.uint16(0))
+
+
+def _is_nothing(band: NDArray[Any], header: Header, numbers: Numbers, index: int) -> NDArray[np.bool_]:
+    return _equals(band, header.nodata[index - 1] if numbers.nodata is None else numbers.nodata)
 
 
 def _hidden(src: Any, index: int, rows: tuple[int, int], cols: tuple[int, int]) -> NDArray[np.bool_]:

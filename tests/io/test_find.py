@@ -188,6 +188,19 @@ def test_band_files_come_together(tmp_path):
         assert scenes[0].acquired == datetime(2024, 9, 1, 2, 20, tzinfo=UTC)
 
 
+def test_three_resolutions_are_one_scene(tmp_path):
+    product = tmp_path / "S2A_MSIL2A_20240901T022000_N0511_R003_T52TFP_20240901T060000"
+    for gsd_m, codes in ((10, ("B02", "B04", "TCI")), (20, ("B02", "B8A", "SCL")), (60, ("B01", "B04", "SCL"))):
+        for code in codes:
+            path = product / f"R{gsd_m}m" / f"T52TFP_20240901T022000_{code}_{gsd_m}m.tif"
+            image(path, 1, transform=Affine(gsd_m, 0, X0, 0, -gsd_m, Y0))
+    scene = one({"files": "**/*.tif"}, tmp_path)
+    assert scene.bands == ("coastal", "blue", "red", "nir08")
+    assert [asset.paths[0][-7:] for asset in scene.assets] == ["60m.tif", "10m.tif", "10m.tif", "20m.tif"]
+    assert [(mask.kind, mask.path[-7:]) for mask in scene.masks] == [("scl", "20m.tif")]
+    assert scene.gsd_m == 10
+
+
 def test_brackets_in_folder_names_are_plain(tmp_path):
     base = tmp_path / "scans [2024]"
     image(base / "a_20240901.tif")

@@ -232,6 +232,8 @@ def test_black_is_a_colour_in_display_images(tmp_path):
     bands = ("red", "green", "blue")
     assert np.argwhere(~read(make_scene(path, bands, "display"), grid_at(shape=(20, 20))).valid).tolist() == [[8, 8]]
     assert (~read(make_scene(path, bands, "dn"), grid_at(shape=(20, 20))).valid).sum() == 2
+    red_alone = read(make_scene(path, bands, "display"), grid_at(shape=(20, 20)), ["red"])
+    assert np.argwhere(~red_alone.valid).tolist() == [[8, 8]], "whichever bands are asked for"
 
 
 def test_tiles_join_without_seam(tmp_path):
