@@ -1,0 +1,98 @@
+"""Progress and the library's log on stderr."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pty
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from changedetect.cli import progress
+from changedetect.cli.progress import PlainProgress, listening
+
+
+def work(listener) -> None:
+    listener.start("register", 3)
+    listener.advance()
+    listener.advance(2)
+    listener.start("write", 1)
+    listener.note("2 changes have no quicklook")
+
+
+def test_elsewhere_than_on_a_terminal_each_stage_is_a_line(capsys):
+    with listening() as listener:
+        work(listener)
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second, third = said.err.splitlines()
+    assert first.startswith("register: 3, ")
+    assert second == "2 changes have no quicklook"
+    assert third.startswith("write: ")
+
+
+def test_a_long_stage_says_how_far_it_is(capsys, monkeypatch):
+    now = iter([0.0, 5.0, 11.0, 12.0, 13.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    listener = PlainProgress()
+    listener.start("register", 3)
+    for _ in range(3):
+        listener.advance()
+    listener.close()
+    assert capsys.readouterr().err == "register: 2 of 3\nregister: 3, 13.0 s\n"
+
+
+def test_quiet_says_nothing_but_warnings(capsys):
+    with listening(quiet=True) as listener:
+        work(listener)
+        logging.getLogger("changedetect.io.read").info("reading")
+        logging.getLogger("changedetect.io.read").warning("a scene has no date")
+    assert capsys.readouterr().err == "warning: a scene has no date\n"
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_other_libraries_say_is_shown_only_when_asked(capsys, verbose):
+    with listening(verbose=verbose):
+        logging.getLogger("rasterio._env").warning("CPLE_AppDefined in TIFFReadDirectory")
+        logging.getLogger("changedetect.steps").debug("details")
+        warnings.warn("not georeferenced", RuntimeWarning, stacklevel=1)
+    said = capsys.readouterr().err
+    assert ("rasterio._env: CPLE_AppDefined" in said) == verbose
+    assert ("details" in said) == verbose
+    assert ("not georeferenced" in said) == verbose
+
+
+def test_the_log_is_left_as_it_was():
+    before = (logging.getLogger().handlers[:], logging.getLogger("changedetect").level)
+    with listening(verbose=True):
+        pass
+    assert (logging.getLogger().handlers[:], logging.getLogger("changedetect").level) == before
+
+
+def test_on_a_terminal_there_are_bars():
+    code = (
+        "from changedetect.cli.progress import listening\n"
+        "with listening() as listener:\n"
+        "    listener.start('register', 3)\n    listener.advance(3)\n"
+        "    listener.note('a line with [brackets] stays')\n    listener.start('write', 0)\n"
+    )
+    master, slave = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        shown = io.BytesIO()
+        try:
+            while chunk := os.read(master, 4096):
+                shown.write(chunk)
+        except OSError:
+            pass  # the terminal is gone when the program ends
+        assert process.stdout.read() == b""
+    os.close(master)
+    text = shown.getvalue().decode()
+    assert process.returncode == 0
+    assert "3/3" in text
+    assert "a line with [brackets] stays" in text
+    assert "━" in text
