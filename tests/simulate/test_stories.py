@@ -97,6 +97,24 @@ def test_people_and_their_shadows_darken_the_ground(parade):
     assert levels[1] < 0.85
 
 
+def test_people_stand_apart_and_on_the_ground(make_aoi):
+    params = SimulateParams("parade-ground", people=1000, n_scenes=3)
+    simulation = simulate(make_aoi(targets=("crowd",)), params)
+    blocks = simulation.truth.to_crs("EPSG:32652")
+    ground = simulation.aoi.zones[-1].geometry.buffer(1e-7)
+    assert all(ground.covers(shape) for shape in simulation.truth.geometry)
+    for _, day in blocks.groupby(blocks["start"].dt.date):
+        assert day["count"].sum() == 1000
+        assert day.geometry.area.sum() == pytest.approx(
+            day.geometry.buffer(1.0).union_all().buffer(-1.0).area, rel=0.02
+        )
+
+
+def test_more_people_than_the_ground_holds_are_refused(make_aoi):
+    with pytest.raises(ConfigError, match="do not fit"):
+        simulate(make_aoi(), SimulateParams("parade-ground", size_m=100.0, people=2000))
+
+
 def test_no_people_is_nobody(make_aoi):
     params = SimulateParams("parade-ground", size_m=120.0, people=0)
     assert len(simulate(make_aoi(targets=("crowd",)), params).truth) == 0

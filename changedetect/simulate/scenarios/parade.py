@@ -9,6 +9,7 @@ import numpy as np
 from shapely.affinity import scale
 from shapely.geometry import Point, Polygon, box
 
+from changedetect.errors import ConfigError
 from changedetect.simulate.objects import RED_ROOF, SLATE_ROOF, Item, make_rectangle, place_shape
 from changedetect.simulate.plan import LookPlan, Plan, TruthItem, ZonePlan
 from changedetect.simulate.scenarios.land import Country, add_cars, choose_baseline, make_looks_calendar, stretch
@@ -56,7 +57,7 @@ def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> 
     if params.planted:
         people = PEOPLE if params.people is None else params.people
         for when, pick in zip(times, picks, strict=True):
-            if pick in _CROWDED and when > plan.baseline_until:
+            if people and pick in _CROWDED and when > plan.baseline_until:
                 _line_up(plan, for_people, ground, heading, people, when)
     finish_terrain(country.terrain, for_texture)
     return plan
@@ -104,34 +105,48 @@ def _line_up(
 ) -> None:
     """Stand `people` in blocks on the ground around the moment of a look; one true crowd per block."""
     spacing = (float(rng.uniform(0.75, 1.0)), float(rng.uniform(0.9, 1.2)))
-    start, end = (
-        when - timedelta(minutes=float(rng.uniform(30, 90))),
-        when + timedelta(minutes=float(rng.uniform(30, 90))),
-    )
+    early, late = (timedelta(minutes=float(rng.uniform(30, 90))) for _ in range(2))
     files, ranks = int(rng.integers(7, 10)), int(rng.integers(8, 11))
-    n_blocks = -(-people // (files * ranks)) if people else 0
-    middle, left = ground.centroid, people
-    for block in range(n_blocks):
-        here = min(files * ranks, left)
-        left -= here
-        pitch = files * spacing[0] + 4.5
-        offset = (block - (n_blocks - 1) / 2) * pitch
-        spots = [
-            ((k % files - (files - 1) / 2) * spacing[0] + offset, (k // files - (ranks - 1) / 2) * spacing[1])
-            for k in range(here)
-        ]
-        bodies = []
-        for x, y in spots:
-            # the ranks face across the ground: their files run along its longer side
-            at = place_shape(Point(x, y), middle.x, middle.y, heading - 90.0)
+    n_blocks = -(-people // (files * ranks))
+    sizes = [people // n_blocks + (block < people % n_blocks) for block in range(n_blocks)]
+    middles = _place_blocks(ground, n_blocks, (files * spacing[0] + 4.5, ranks * spacing[1] + 5.0))
+    for here, (x0, y0) in zip(sizes, middles, strict=True):
+        k = np.arange(here)
+        x = x0 + (k % files - (files - 1) / 2) * spacing[0]
+        y = y0 + (k // files - (ranks - 1) / 2) * spacing[1]
+        outline = box(x.min() - 0.4, y.min() - 0.4, x.max() + 0.4, y.max() + 0.4)
+        # the ranks face across the ground: their files run along its longer side
+        block = place_shape(outline, ground.centroid.x, ground.centroid.y, heading - 90.0)
+        plan.truth.append(TruthItem("crowd", block, when - early, when + late, count=here))
+        for spot in np.stack([x, y], 1) + rng.normal(0, 0.06, (here, 2)):
+            at = place_shape(Point(*map(float, spot)), ground.centroid.x, ground.centroid.y, heading - 90.0)
             facing = heading - 90.0 + float(rng.normal(0, 8))
-            body = place_shape(_BODY, at.x + float(rng.normal(0, 0.06)), at.y + float(rng.normal(0, 0.06)), facing)
             colour = CLOTHES[int(rng.choice(4, p=[0.5, 0.3, 0.12, 0.08]))]
-            height = float(rng.normal(1.73, 0.07))
-            plan.items.append(Item("person", body, colour, height, facing, 0.3, 0.5, start, end))
-            bodies.append((x, y))
-        xs, ys = np.array(bodies).T
-        outline = box(xs.min() - 0.4, ys.min() - 0.4, xs.max() + 0.4, ys.max() + 0.4)
-        plan.truth.append(
-            TruthItem("crowd", place_shape(outline, middle.x, middle.y, heading - 90.0), start, end, count=here)
+            measures = (float(rng.normal(1.73, 0.07)), facing, 0.3, 0.5, when - early, when + late)
+            plan.items.append(Item("person", place_shape(_BODY, at.x, at.y, facing), colour, *measures))
+
+
+def _place_blocks(ground: Polygon, n_blocks: int, pitch: tuple[float, float]) -> list[tuple[float, float]]:
+    """Return the middles of blocks in rows on the ground, metres from its own middle along and across it.
+
+    Raises
+    ------
+    ConfigError
+        If so many do not fit.
+    """
+    corners = np.asarray(ground.exterior.coords)
+    length, width = sorted(np.hypot(*(corners[1:3] - corners[:2]).T), reverse=True)
+    per_row, rows = max(int(length / pitch[0]), 0), max(int(width / pitch[1]), 0)
+    if n_blocks > per_row * rows:
+        raise ConfigError(
+            "so many people do not fit on the simulated parade ground",
+            found=f"{n_blocks} blocks",
+            needed=f"at most {per_row * rows} on {length:.0f} x {width:.0f} m",
+            hint="a larger size_m or fewer people",
         )
+    used = -(-n_blocks // per_row) if n_blocks else 0
+    middles = []
+    for k in range(n_blocks):
+        row, here = k // per_row, min(per_row, n_blocks - k // per_row * per_row)
+        middles.append(((k % per_row - (here - 1) / 2) * pitch[0], (row - (used - 1) / 2) * pitch[1]))
+    return middles
