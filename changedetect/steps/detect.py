@@ -60,6 +60,8 @@ class DetectParams:
     """A shadow begins this near the thing that casts it."""
     cast_ratio: Annotated[float, Field(gt=0.0)] = 1.6
     """A shadow covers at most this many times its hut (sun at 25 degrees); more is a dark thing with bright spots."""
+    cast_support: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    """What casts a new shadow needs only this share of the thresholds: roofs in the colour of the ground."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""
 
@@ -100,6 +102,7 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     dark = _objects(darkened, usable, (seed, grow), params.dark_min_area_m2, scale, params)
     if fine:
         dark = dark & ~_slivers(dark, strength, light, core, scale, params)
+        bright = bright | _casting(free, dark, usable, (seed, grow), scale, params)
     mask = _without_cast_shadows(bright, dark, scale, params)
     count, labels = _components(mask)
     return _number(labels, np.arange(count) > 0)
@@ -112,6 +115,7 @@ def _objects(
     min_area_m2: float,
     gsd_m: float,
     params: DetectParams,
+    object_sigma: float | None = None,
 ) -> Mask:
     """Return the pixels of closed, filled, large and strong enough objects."""
     mask = _hysteresis(strength, *thresholds)
@@ -124,7 +128,33 @@ def _objects(
     keep = area >= max(params.min_area_px, min_area_m2 / gsd_m**2)
     keep[0] = False
     high = _quantile_by_label(labels, strength, keep, 0.95)
-    return np.asarray((keep & (high >= params.object_sigma))[labels])
+    least = params.object_sigma if object_sigma is None else object_sigma
+    return np.asarray((keep & (high >= least))[labels])
+
+
+def _casting(
+    free: NDArray[np.float32],
+    dark: Mask,
+    usable: Mask,
+    thresholds: tuple[float, float],
+    gsd_m: float,
+    params: DetectParams,
+) -> Mask:
+    """Return the pixels of objects that are weak by themselves but cast a new shadow: two signs of one thing."""
+    if not dark.any():
+        return dark
+    share = params.cast_support
+    weak = (thresholds[0] * share, max(thresholds[1] * share, 0.5))
+    mask = _objects(free, usable, weak, params.dark_min_area_m2, gsd_m, params, params.object_sigma * share)
+    count, labels = _components(mask)
+    near = cv2.dilate(dark.astype(np.uint8), disc(max(1, round(params.cast_gap_m / gsd_m)))) > 0
+    touching = np.zeros(count, bool)
+    touching[labels[near & mask]] = True
+    touching[0] = False
+    # What is dark itself is no sunlit top.
+    area = np.bincount(labels.ravel(), minlength=count)
+    dark_area = np.bincount(labels.ravel(), weights=dark.ravel(), minlength=count)
+    return np.asarray((touching & (dark_area < 0.5 * area))[labels])
 
 
 def _without_cast_shadows(bright: Mask, dark: Mask, gsd_m: float, params: DetectParams) -> Mask:

@@ -112,14 +112,24 @@ def test_a_new_hut_is_cut_without_the_shadow_it_casts() -> None:
     assert (labels[:, 32:] == 0).all()
 
 
+def test_a_feeble_hut_is_believed_for_the_shadow_it_casts() -> None:
+    hut, shadow = patch((10, 30, 10, 30, 7.5)), patch((10, 30, 30, 42, -20.0))
+    light = np.where(shadow < 0, -0.6, 0.0).astype(np.float32)
+    alone = labels_of(hut, free=hut)
+    beside = labels_of(hut + shadow, light=light, free=hut)
+    assert alone.max() == 0
+    assert (beside[10:30, 10:30] == 1).all()
+    assert (beside[:, 32:] == 0).all()
+
+
 def test_a_large_dark_thing_keeps_its_bright_spots() -> None:
     free = patch((20, 24, 20, 32, 20.0))
-    score = patch((10, 40, 10, 50, -15.0))
+    score = patch((10, 34, 10, 40, -15.0))
     score[free > 0] = 20.0
     light = np.where(score < 0, -0.6, 0.0).astype(np.float32)
     labels = labels_of(score, light=light, free=free)
     assert labels.max() == 1
-    assert (labels[11:39, 11:49] == 1).all()
+    assert (labels[11:33, 11:39] == 1).all()
 
 
 def test_metres_follow_the_grid() -> None:

@@ -39,10 +39,10 @@ class GroundParams:
     """Length over width from which a filled rectangle is a line, not a building."""
     hut_min_fill: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Roofs are rectangles; ragged patches are not."""
-    hut_min_width_m: Annotated[float, Field(gt=0.0)] = 3.2
-    """Narrower than any hut: containers are 2.4 m, tents 4.9 m."""
-    hut_min_area_m2: Annotated[float, Field(gt=0.0)] = 18.0
-    """The smallest tent is 24 m2, less a pixel of its rim."""
+    hut_min_width_m: Annotated[float, Field(gt=0.0)] = 3.6
+    """Narrower than any hut: cars and containers are 2 to 2.4 m, tents 4.9 m."""
+    hut_min_area_m2: Annotated[float, Field(gt=0.0)] = 24.0
+    """The smallest tent is 24 m2; two cars side by side are 20."""
     hut_max_length_m: Annotated[float, Field(gt=0.0)] = 50.0
     """Barracks and warehouses are 10 to 40 m."""
     hut_max_width_m: Annotated[float, Field(gt=0.0)] = 22.0
@@ -121,7 +121,7 @@ def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
     f = row["features"]
     return [
         _over(f["fill"], params.hut_min_fill, 0.05),
-        _over(f["rect_width_m"], params.hut_min_width_m, 0.4),
+        _over(min(f["rect_width_m"], 1.15 * f["inner_width_m"]), params.hut_min_width_m, 0.4),
         _over(row["area_m2"], params.hut_min_area_m2, 4.0),
         _under(f["rect_length_m"], params.hut_max_length_m, 4.0),
         _under(f["rect_width_m"], params.hut_max_width_m, 2.0),
