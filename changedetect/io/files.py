@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
 import warnings
 from contextlib import contextmanager
@@ -34,12 +35,15 @@ _GDAL_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_NUM_THREADS": "1",
     "CPL_DEBUG": "OFF",
+    # A VRT from elsewhere could name addresses to fetch.
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
 }
 
 GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError)
 """Everything rasterio raises for what is wrong with a file; it has no common root."""
 
 _LARGEST_PRJ_BYTES = 65_536
+_LONGEST_SHOWN = 300
 
 # Warning filters belong to the process, so only one thread at a time may set them aside.
 _opening = threading.Lock()
@@ -92,6 +96,16 @@ def open_raster(path: str) -> Iterator[Any]:
         raise DataError("cannot be read as a raster", where=path, found=_reason(err, path)) from err
 
 
+def is_folder(path: str | Path) -> bool:
+    """Return whether a path is a folder; a path that cannot be one (too long, forbidden) is not."""
+    return os.path.isdir(path)  # noqa: PTH112 - pathlib raises where this says no
+
+
+def is_there(path: str | Path) -> bool:
+    """Return whether a path exists; a path that cannot (too long, forbidden) does not."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises where this says no
+
+
 def _require_file(path: str) -> None:
     if path.lower().startswith(_REMOTE):
         raise NotYetError(
@@ -101,8 +115,10 @@ def _require_file(path: str) -> None:
         return
     file = Path(path)
     try:
-        if not file.exists():
-            raise DataError("no such file", where=path)
+        if not is_there(file):
+            raise DataError("no such file", where=path if len(path) < _LONGEST_SHOWN else f"{path[:60]}...")
+        if not (file.is_file() or file.is_dir()):
+            raise DataError("is neither a file nor a folder", where=path)
         if file.is_file() and file.stat().st_size == 0:
             raise DataError("the file is empty", where=path)
     except OSError as err:
@@ -113,7 +129,7 @@ def _reason(err: BaseException, path: str) -> str:
     cause: BaseException = err
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    text = " ".join(str(cause).replace(path, "the file").replace(Path(path).name, "the file").split())
+    text = " ".join(str(cause).replace(path, "it").replace(Path(path).name, "it").replace("'it'", "it").split())
     return text[:160].rstrip(". ") or type(err).__name__
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from changedetect.errors import ConfigError, DataError
 from changedetect.io.assemble import Draft
+from changedetect.io.files import is_folder, is_there
 from changedetect.io.listed import product_in, refuse_product_folder, resolve
 from changedetect.io.product import STANDARD, path_tail
 
@@ -91,12 +92,12 @@ def draft_files(given: object, base_dir: Path, table: Sensors) -> list[Draft]:
 def _expand(pattern: str, base_dir: Path) -> Iterable[str]:
     whole = resolve(pattern, base_dir)
     path = Path(whole)
-    if path.is_dir():
+    if is_folder(path):
         if product_in(path):
             refuse_product_folder(path)
         inside = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
         return [name for name in inside if name.lower().endswith(RASTERS) and not Path(name).name.startswith(".")]
-    if path.exists():
+    if is_there(path):
         refuse_product_folder(path)
         return [whole]
     # Relative patterns are matched inside base_dir, whose own name may hold brackets.

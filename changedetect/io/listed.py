@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from changedetect.errors import ConfigError, NotYetError
 from changedetect.io.assemble import Draft
 from changedetect.io.dates import to_utc
+from changedetect.io.files import is_folder, is_there
 from changedetect.io.sidecar import Facts
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _locate(given: str | tuple[str, ...], base_dir: Path, where: str) -> tuple[t
 
 def _split(path: str, base_dir: Path) -> tuple[str, int]:
     file, hash_, index = path.rpartition("#")
-    if hash_ and index.isdecimal() and len(index) < 6 and not Path(resolve(path, base_dir)).exists():
+    if hash_ and index.isdecimal() and len(index) < 6 and not is_there(resolve(path, base_dir)):
         return resolve(file, base_dir), int(index)
     return resolve(path, base_dir), 1
 
@@ -160,7 +161,7 @@ def refuse_product_folder(path: Path) -> None:
     name = path.name
     if name.upper().endswith((".SAFE", ".TIL")) or name.upper().startswith("MTD_MSIL"):
         raise _not_yet(path)
-    if not path.is_dir():
+    if not is_folder(path):
         return
     if product_in(path):
         raise _not_yet(path)

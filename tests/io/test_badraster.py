@@ -243,6 +243,48 @@ def test_a_file_that_disappears_between_finding_and_reading(tmp_path):
         read(scene, grid_at())
 
 
+@pytest.mark.parametrize("name", ["x" * 3000, "a\0b.tif", "GTIFF_DIR:1:a.tif", "/vsimem/none.tif", "../../etc"])
+def test_paths_that_cannot_be(tmp_path, name):
+    for block in (
+        [{"path": name, "datetime": WHEN}],
+        [{"assets": {"red": name + "#1"}, "datetime": WHEN}],
+        {"files": name},
+    ):
+        with pytest.raises(DataError) as caught:
+            find_scenes(block, tmp_path)
+        assert len(str(caught.value)) < 500
+
+
+def test_a_pipe_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="is neither a file nor a folder"):
+        read_header(str(tmp_path / "a.tif"))
+
+
+def test_a_vrt_fetches_nothing(tmp_path):
+    source = "<SimpleSource><SourceFilename>/vsicurl/http://127.0.0.1:9/x.tif</SourceFilename></SimpleSource>"
+    (tmp_path / "a.vrt").write_text(
+        f'<VRTDataset rasterXSize="60" rasterYSize="60"><SRS>{UTM}</SRS><GeoTransform>{X0},3,0,{Y0},0,-3</GeoTransform>'
+        f'<VRTRasterBand dataType="Byte" band="1">{source}</VRTRasterBand></VRTDataset>'
+    )
+    with pytest.raises(DataError, match=r"a\.vrt: cannot be read as a raster") as caught:
+        find_and_read(tmp_path / "a.vrt")
+    assert "connect" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize(("a", "e", "x", "y"), [(3, 3, 0, -180), (-3, -3, 180, 0), (-3, 3, 180, -180)])
+def test_files_that_run_the_other_way(tmp_path, a, e, x, y):
+    transform = Affine(a, 0, X0 + x, 0, e, Y0 + y)
+    rows, cols = np.mgrid[:60, :60] + 0.5
+    values = np.stack([a * cols + x, e * rows + y]).astype(np.float32)
+    path = write_raster(tmp_path / "a.tif", values, UTM, transform)
+    raster = read(make_scene(path), grid_at(31, -31, shape=(30, 30)))
+    east, north = raster.grid.pixel_centres()
+    assert raster.valid.all()
+    assert np.abs(raster.data[0] - (east[None, :] - X0)).max() < 0.1
+    assert np.abs(raster.data[1] - (north[:, None] - Y0)).max() < 0.1
+
+
 def test_a_folder_is_no_raster(tmp_path):
     with pytest.raises(DataError, match="cannot be read as a raster"):
         read_header(str(tmp_path))
