@@ -18,10 +18,7 @@ from changedetect.errors import GridError
 from changedetect.steps.classify import ground
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
-from changedetect.steps.classify.aircraft import AircraftParams
-from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
-from changedetect.steps.classify.vessel import VesselParams
 from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
@@ -39,9 +36,6 @@ PROPOSERS = {
     "equipment": ("ground", "propose_equipment", "ground"),
     "aircraft": ("aircraft", "propose", "aircraft"),
     "crowd": ("crowd", "propose", "crowd"),
-    "vessel": ("vessel", "propose", "vessel"),
-    "aircraft": ("aircraft", "propose", "aircraft"),
-    "crowd": ("crowd", "propose", "crowd"),
 }
 """Class: module, function, field of `ClassifyParams`."""
 
@@ -56,12 +50,6 @@ class ClassifyParams:
     """Below this a proposal is no better than `other`."""
     ground: GroundParams = dataclass_field(default_factory=GroundParams)
     """Rules of trench, hut and equipment."""
-    vessel: VesselParams = dataclass_field(default_factory=VesselParams)
-    """Rules of vessels."""
-    aircraft: AircraftParams = dataclass_field(default_factory=AircraftParams)
-    """Rules of aircraft."""
-    crowd: CrowdParams = dataclass_field(default_factory=CrowdParams)
-    """Rules of crowds."""
     vessel: VesselParams = dataclass_field(default_factory=VesselParams)
     """Rules of vessels."""
     aircraft: AircraftParams = dataclass_field(default_factory=AircraftParams)
