@@ -97,6 +97,17 @@ def test_constant_warp_is_followed(tmp_path, kernel):
     assert misplaced_px(raster, (u_col * 3, -u_row * 3)) < STEP_PX * 1.5
 
 
+@pytest.mark.parametrize("gsd_m", [0.75, 1.0, 1.7, 10.0])
+def test_warp_of_finer_and_coarser_files(tmp_path, gsd_m):
+    grid = grid_at()
+    knots = np.ones((2, 4, 4)) * np.array([-1.9, 0.85])[:, None, None]
+    warp = Warp("ok", grid=grid, coefficients=tuple(tuple(tuple(r) for r in k) for k in knots.tolist()))
+    transform = Affine(gsd_m, 0, X0 - 41.3, 0, -gsd_m, Y0 + 40.7)
+    shape = (round(290 / gsd_m), round(320 / gsd_m))
+    raster = read(make_scene(coordinate_image(tmp_path / "a.tif", shape, transform)), grid, warp=warp)
+    assert misplaced_px(raster, (0.85 * 3, 1.9 * 3)) < STEP_PX * 1.5 * max(1, gsd_m / 3)
+
+
 def smooth_warp(grid):
     rng = np.random.default_rng(3)
     knots = rng.uniform(-3, 3, (2, 6, 7))
