@@ -1,10 +1,13 @@
 """Vessels: hulls on what the baseline shows as water, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from presence_kit import BANDS, CONCRETE, HULL, WATER, WHITE, grid, hull, outlines, paint, pair
 from shapely.geometry import LineString, box
 
+from changedetect.core.quality import Quality
 from changedetect.steps.classify.vessel import VesselParams, propose
 
 GRID = grid()
@@ -20,7 +23,7 @@ def judged(outline, *layers, before=PORT, bands=BANDS, on=GRID):
     return propose(outlines(outline), *pair(on, first, after, bands), PARAMS).iloc[0]
 
 
-@pytest.mark.parametrize("length_m", [30.0, 60.0, 115.0, 200.0])
+@pytest.mark.parametrize("length_m", [45.0, 60.0, 115.0, 200.0])
 @pytest.mark.parametrize("turn_deg", [0.0, 35.0])
 def test_a_hull_on_open_water_is_a_vessel(length_m, turn_deg):
     ship = hull(150, 60, length_m, length_m / 6.5, turn_deg)
@@ -71,6 +74,33 @@ def test_a_long_thin_strip_and_an_ice_field_are_no_ships():
 def test_water_that_only_darkened_is_no_ship():
     shade = hull(150, 60, 100, 16)
     assert judged(shade, (shade, tuple(0.5 * c for c in WATER)))["confidence"] == 0
+
+
+def test_the_bright_rim_of_a_cloud_is_no_ship():
+    rim = LineString([(60, 40), (160, 55)]).buffer(10)
+    before = paint(GRID, *PORT)
+    after = paint(GRID, *PORT, (rim, (0.12, 0.12, 0.12, 0.1)), rng=np.random.default_rng(6))
+    raster, baseline = pair(GRID, before, after)
+    cloud = Quality.CLOUD * (np.arange(100) > 82)[:, None] * np.ones((1, 100), np.uint16)
+    hidden = replace(raster, quality=cloud.astype(np.uint16))
+    sure, unsure = (propose(outlines(rim), image, baseline, PARAMS).iloc[0]["confidence"] for image in (raster, hidden))
+    assert unsure < 0.3
+    assert unsure < sure
+
+
+def test_among_ice_floes_the_even_bright_ones_are_no_ships_and_the_hull_still_is():
+    rng = np.random.default_rng(1)
+    floes = [
+        hull(x, y, 40, 25, t) for x, y, t in zip(*rng.uniform((10, 5, 0), (290, 100, 180), (25, 3)).T, strict=True)
+    ]
+    ice = (0.42, 0.42, 0.38, 0.30)
+    ship = hull(150, 128, 110, 17)
+    bridge = box(110, 121, 122, 135)
+    layers = (*((floe, ice) for floe in floes), (ship, (0.05, 0.06, 0.1, 0.2)), (bridge, WHITE))
+    before, after = paint(GRID, *PORT), paint(GRID, *PORT, *layers, rng=np.random.default_rng(6))
+    result = propose(outlines(ship, *floes), *pair(GRID, before, after), PARAMS)["confidence"]
+    assert result.iloc[0] > 0.5
+    assert (result.iloc[1:] < 0.3).mean() > 0.9
 
 
 def test_without_near_infrared_dark_smooth_ground_stands_in_and_is_flagged():
