@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,7 +82,7 @@ def draft_listed(entry: Any, where: str, base_dir: Path, table: Sensors) -> Draf
     first = paths[0] if paths else next(iter(band_paths.values()))[0][0]
     return Draft(
         where=where,
-        name=checked.id or Path(first).stem,
+        name=checked.id or _common_stem([Path(given[0]).stem for given, _ in band_paths.values()]) or Path(first).stem,
         paths=paths,
         band_paths=band_paths,
         acquired=to_utc(checked.datetime, where) if checked.datetime is not None else None,
@@ -99,6 +101,14 @@ def draft_listed(entry: Any, where: str, base_dir: Path, table: Sensors) -> Draf
         ),
         simulated=checked.simulated,
     )
+
+
+def _common_stem(stems: list[str]) -> str:
+    """Return what the names of band files begin with, up to a separator; empty if that is nearly nothing."""
+    common = os.path.commonprefix(stems)  # noqa: RUF071 - names, not paths
+    if len(set(stems)) > 1:
+        common = re.split(r"[_.-](?=[^_.-]*$)", common)[0]
+    return common if len(common) >= 4 else ""
 
 
 def _validate(entry: Any, where: str) -> SceneEntry:

@@ -56,8 +56,9 @@ def describe(header: Header, table: Sensors, sensor: str | None = None) -> Produ
     names = _labels(header, indexes, profile) or _from_profile(header, indexes, profile, chosen)
     names = names or _colours(header, indexes)
     if names is None:
-        names, chosen = _guess(header, indexes, table)
-        profile = table.sensors[chosen] if chosen else profile
+        names, generic = _guess(header, indexes, table)
+        if profile is None and generic is not None:
+            chosen, profile = generic, table.sensors[generic]
     unit, scale, offset = meaning(header, profile)
     nodata = profile.nodata if profile and header.nodata[indexes[0] - 1] is None else None
     return Product(chosen, tuple(zip(_distinct(names), indexes, strict=True)), unit, scale, offset, nodata)

@@ -62,6 +62,22 @@ def test_assets_one_file_per_band(tmp_path):
         find_scenes([{"assets": {"blue": "rgb.tif#4"}, "datetime": WHEN}], tmp_path)
 
 
+def test_band_files_name_their_scene_by_what_they_share(tmp_path):
+    for code in ("B02", "B04"):
+        image(tmp_path / f"T52TFP_20240901_{code}.tif", 1)
+        image(tmp_path / f"{code}.tif", 1)
+    entry = {"assets": {"blue": "T52TFP_20240901_B02.tif", "red": "T52TFP_20240901_B04.tif"}, "datetime": WHEN}
+    assert one([entry], tmp_path).id == "T52TFP_20240901"
+    assert one([{"assets": {"blue": "B02.tif", "red": "B04.tif"}, "datetime": WHEN}], tmp_path).id == "B02"
+
+
+def test_a_stack_of_a_known_product_keeps_its_scale(tmp_path, caplog):
+    image(tmp_path / "S2A_MSIL2A_20210901T022000_N0301_R003_T52TFP_20210901T060000_stack.tif", 4)
+    scene = one({"files": "*.tif"}, tmp_path)
+    assert (scene.sensor, scene.unit, scene.assets[0].scale) == ("sentinel-2-l2a", "reflectance", 1e-4)
+    assert "nothing says which band is which" in caplog.text
+
+
 def test_tiles_are_one_scene(tmp_path):
     image(tmp_path / "a.tif")
     image(tmp_path / "b.tif", transform=PLACE @ Affine.translation(14, 0))
