@@ -81,6 +81,14 @@ def make_sky(
     return Sky(np.ascontiguousarray(thick[crop]), np.ascontiguousarray(shade[crop]))
 
 
+def add_thin_cloud(sky: Sky, rng: np.random.Generator, thickness: float) -> Sky:
+    """Return the sky with streaks of cloud of up to `thickness`: too thin to hide anything or to cast a shadow."""
+    noise = make_fractal(rng, sky.thickness.shape, max(sky.thickness.shape) * 0.4, 2.0, 0.9)
+    noise = (noise - noise.mean()) / max(float(noise.std()), 1e-6)
+    veil = np.clip(0.45 + 0.45 * noise, 0.0, 1.0) * min(thickness, 0.9 * HIDDEN_THICKNESS)
+    return Sky(np.maximum(sky.thickness, veil.astype(np.float32)), sky.shadow)
+
+
 def apply_sky(image: NDArray[np.float32], sky: Sky, haze: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the image (row, col, band) seen through haze (0 to 1, slowly varying) and cloud, in place."""
     shape = image.shape[:2]

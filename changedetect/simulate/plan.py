@@ -12,7 +12,7 @@ from pyproj import Transformer
 from shapely.geometry import box
 
 from changedetect.core.grid import Grid
-from changedetect.simulate.atmosphere import HIDDEN_SHADOW, HIDDEN_THICKNESS, LATTICE_PX, Sky, make_sky
+from changedetect.simulate.atmosphere import HIDDEN_SHADOW, HIDDEN_THICKNESS, LATTICE_PX, Sky, add_thin_cloud, make_sky
 from changedetect.simulate.light import find_sun
 from changedetect.simulate.sensor import OVERHANG_PX, Pointing, draw_pointing, make_scene_grid
 
@@ -37,6 +37,8 @@ class LookPlan:
     cloud: float = 0.0
     """Share of the scene that cloud hides."""
     haze: float = 0.04
+    thin: float = 0.0
+    """Thickness of thin cloud over part of the scene, below what counts as hidden; masks do not mark it."""
     snow: float = 0.0
     ice: float = 0.0
     wet: float = 0.0
@@ -192,6 +194,8 @@ def make_frame(site: Site, params: SimulateParams, look: LookPlan, index: int) -
     sun = find_sun(look.acquired, site.lon_deg, site.lat_deg)
     off_nadir, view = float(rng.uniform(1, 18)), float(rng.uniform(0, 360))
     sky = make_sky(rng, grid.shape, look.gsd_m, look.cloud * params.cloud, sun)
+    if look.thin * params.cloud > 0.0:
+        sky = add_thin_cloud(sky, rng, look.thin * params.cloud)
     return Frame(grid, pointing, sun, round(off_nadir, 1), round(view, 1), sky)
 
 

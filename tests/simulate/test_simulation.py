@@ -14,7 +14,14 @@ from shapely.geometry import LineString, box
 from changedetect.core.grid import Grid
 from changedetect.errors import ConfigError
 from changedetect.simulate import SimulateParams, simulate
-from changedetect.simulate.atmosphere import HIDDEN_SHADOW, HIDDEN_THICKNESS, make_product_mask, make_sky
+from changedetect.simulate.atmosphere import (
+    HIDDEN_SHADOW,
+    HIDDEN_THICKNESS,
+    add_thin_cloud,
+    apply_sky,
+    make_product_mask,
+    make_sky,
+)
 from changedetect.simulate.light import cast_shadows, find_sun, illuminate
 from changedetect.simulate.objects import make_airframe, make_hull, make_rectangle, make_trench, rasterize
 from changedetect.simulate.sensor import Pointing, find_displacement, sample_world
@@ -202,6 +209,17 @@ def test_masks_miss_some_of_the_rims_of_clouds_and_no_more():
     assert 0.005 < (hidden & (mask == 0)).sum() / hidden.sum() < 0.08
     assert (~hidden & (mask > 0)).sum() / hidden.sum() < 0.08
     assert (mask[thick > 0.6] == 1).mean() > 0.995
+
+
+def test_thin_cloud_veils_without_hiding():
+    clear = make_sky(np.random.default_rng(1), (200, 200), 0.5, 0.0, (160.0, 40.0))
+    sky = add_thin_cloud(clear, np.random.default_rng(2), 0.15)
+    assert 0.05 < sky.thickness.mean() < 0.15
+    assert not sky.hidden.any()
+    assert not make_product_mask(sky, (200, 200), np.random.default_rng(3)).mean() > 0.01
+    ground = np.full((200, 200, 4), 0.08, np.float32)
+    seen = apply_sky(ground.copy(), sky, 0.0, np.random.default_rng(4))
+    assert seen.mean() > 0.1
 
 
 def test_cloud_shadow_falls_away_from_the_sun():

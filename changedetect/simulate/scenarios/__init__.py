@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import cos, radians
+from math import ceil, cos, radians
 from typing import TYPE_CHECKING
 
 from changedetect.simulate.scenarios import airfield, huts, parade, port, training
@@ -51,4 +51,7 @@ def _reach_of_zones(aoi: Aoi) -> float:
 def site_scales(params: SimulateParams) -> tuple[int, float]:
     """Return how many world pixels make one pixel of the finest sensor, and the coarsest pixel in metres."""
     _, _, oversample, coarsest = _SCALES[params.scenario]
-    return oversample, (params.gsd_m or 0.5) * coarsest
+    gsd_m = params.gsd_m or 0.5
+    if params.scenario == "parade-ground":
+        oversample = max(2, ceil(gsd_m / 0.125 - 1e-6))  # a person needs cells of an eighth of a metre
+    return oversample, gsd_m * coarsest

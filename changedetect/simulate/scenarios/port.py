@@ -95,7 +95,9 @@ def make_looks(
         ice = float(max(0.0, 0.45 * rng.random() * np.clip((past - 45) / 15, 0, 1))) if cold > 0.4 else 0.0
         glint = float(0.012 * rng.random() + (rng.random() < 0.12) * rng.uniform(0.03, 0.07))
         haze = float(rng.choice([0.03, 0.08, 0.18, 0.3], p=[0.4, 0.35, 0.18, 0.07]))
-        looks.append(LookPlan(pass_time(rng, day, 2.2), site.gsd_m, cloud, haze, snow, ice, 0.4 * (kind > 0.5), glint))
+        thin = 0.15 * much if 0.24 < kind < 0.36 and k > 2 else 0.0
+        when, wet = pass_time(rng, day, 2.2), 0.4 * (kind > 0.5)
+        looks.append(LookPlan(when, site.gsd_m, cloud, haze, thin, snow, ice, wet, glint))
     return looks
 
 

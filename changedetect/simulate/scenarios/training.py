@@ -36,6 +36,7 @@ _DAYS = [
 ]
 _CLOUD = (0.0, 0.0, 0.86, 0.0, 0.27, 0.0, 0.04, 0.0, 0.0)
 _HAZE = (0.04, 0.12, 0.2, 0.05, 0.1, 0.03, 0.08, 0.22, 0.05)
+_THIN = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.15, 0.0)
 _WET = (0.0, 0.0, 0.5, 0.3, 0.0, 0.0, 0.6, 0.0, 0.2)
 
 
@@ -51,7 +52,12 @@ def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> 
     when = [stretch(day, params, _DAYS) for day in _DAYS]
     plan.looks = [
         LookPlan(
-            moment, site.gsd_m, _like(moment, when, _CLOUD), _like(moment, when, _HAZE), wet=_like(moment, when, _WET)
+            moment,
+            site.gsd_m,
+            _like(moment, when, _CLOUD),
+            _like(moment, when, _HAZE),
+            _like(moment, when, _THIN),
+            wet=_like(moment, when, _WET),
         )
         for moment in times
     ]
