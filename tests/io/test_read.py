@@ -159,6 +159,26 @@ def test_blocks_give_what_the_whole_gives(tmp_path):
         np.testing.assert_array_equal(part.data[:, part.valid], whole.data[:, rows, cols][:, part.valid])
 
 
+@pytest.mark.parametrize("gsd_m", [1.0, 0.9, 0.37])
+@pytest.mark.parametrize("warped", [False, True])
+def test_blocks_of_an_averaged_file_give_what_the_whole_gives(tmp_path, gsd_m, warped):
+    rng = np.random.default_rng(4)
+    side = round(330 / gsd_m)
+    values = rng.uniform(1, 100, (1, side, side)).astype(np.float32)
+    values[:, side // 3, side // 4 : side // 2] = np.nan
+    scene = make_scene(
+        write_raster(tmp_path / "a.tif", values, UTM, Affine(gsd_m, 0, X0 - 17.3, 0, -gsd_m, Y0 + 15.9)), ("pan",)
+    )
+    grid = grid_at(shape=(90, 95))
+    warp = smooth_warp(grid) if warped else None
+    whole = read(scene, grid, warp=warp)
+    assert whole.clear_fraction > 0.9
+    for rows, cols in grid.blocks(41):
+        part = read(scene, grid.crop(rows, cols), warp=warp)
+        np.testing.assert_array_equal(part.quality, whole.quality[rows, cols])
+        np.testing.assert_array_equal(part.data[:, part.valid], whole.data[:, rows, cols][:, part.valid])
+
+
 def test_gcp_only_file(tmp_path):
     transform = Affine.translation(X0 - 60, Y0 + 250) @ Affine.rotation(-20) @ Affine.scale(3, -3)
     coordinate_image(tmp_path / "a.tif", (200, 200), transform)
