@@ -21,6 +21,7 @@ from changedetect.series.link import LinkParams
 from changedetect.steps.baseline import BaselineParams
 from changedetect.steps.classify import ClassifyParams
 from changedetect.steps.detect import DetectParams
+from changedetect.steps.mask import MaskParams
 from changedetect.steps.measure import MeasureParams
 from changedetect.steps.normalize import NormalizeParams
 from changedetect.steps.plan import GridParams
@@ -44,6 +45,7 @@ class Config:
     """Every setting of a run."""
 
     read: ReadParams = field(default_factory=ReadParams)
+    mask: MaskParams = field(default_factory=MaskParams)
     grid: GridParams = field(default_factory=GridParams)
     register: RegisterParams = field(default_factory=RegisterParams)
     normalize: NormalizeParams = field(default_factory=NormalizeParams)

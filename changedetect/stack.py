@@ -22,6 +22,7 @@ from changedetect.core.times import to_iso
 from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
+from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import to_crs
 from changedetect.steps.register import estimate_shift
@@ -79,9 +80,10 @@ def _factor(scene: Scene, grid: Grid) -> int:
 
 
 def read_member(member: Member, grid: Grid, config: Config, bands: Sequence[str] | None = None) -> Raster:
-    """Return a member's pixels on `grid`, resampled once, its warp included."""
+    """Return a member's pixels on `grid`, resampled once, its warp included, and kept away from clouds."""
     wanted = bands or compared_bands(member.scene)
-    return read(member.scene, grid, wanted, warp=member.warp, params=config.read, sensors=sensors())
+    raster = read(member.scene, grid, wanted, warp=member.warp, params=config.read, sensors=sensors())
+    return buffer_mask(raster, config.mask)
 
 
 def compared_bands(scene: Scene) -> tuple[str, ...]:
