@@ -114,7 +114,7 @@ def make_product_mask(sky: Sky, shape: tuple[int, int], rng: np.random.Generator
     if not sky.thickness.any():
         return mask
     thickness, shadow = sky.at("thickness", shape), sky.at("shadow", shape)
-    coarse = 0.09 * make_fractal(rng, (shape[0] // 4 + 1, shape[1] // 4 + 1), 8, 1.0, 0.5)
+    coarse = np.clip(0.09 * make_fractal(rng, (shape[0] // 4 + 1, shape[1] // 4 + 1), 8, 1.0, 0.5), -0.1, 0.1)
     wobble = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     mask[shadow > HIDDEN_SHADOW + wobble] = 2
     mask[thickness > HIDDEN_THICKNESS + 0.04 + wobble] = 1
