@@ -243,8 +243,11 @@ def _refine(pairs: list[_Pair], start: Field, params: RegisterParams, trace: _Tr
 def _refine_level(
     pair: _Pair, start: Field, full_shape: tuple[int, int], params: RegisterParams, trace: _Trace
 ) -> tuple[Fit, Ties] | str:
-    rows, cols = (int(np.clip(round(n / params.spline_spacing_px), 4, params.max_intervals)) for n in full_shape)
     level = cut_level(pair.reference, pair.moving, start, params, full_shape)
+    # on tiny images the field may be as fine as its ties (two cells); elsewhere that would only fit their noise
+    tiny = level.cell_px < params.spline_spacing_px / 4
+    spacing_px = 2.0 * level.cell_px * pair.factor if tiny else params.spline_spacing_px
+    rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in full_shape)
     # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
     now, intervals = start, (min(rows, 6), min(cols, 6))
     for _ in range(params.passes - 1):

@@ -25,8 +25,8 @@ _BLOCK_CELLS = 12
 _SAMPLED_BLOCK_CELLS = 6
 """Smaller where only a sample is looked at: more places for the same pixels."""
 _MIN_VALID = 0.1
-_SMALL_PX = 768
-"""Shorter side below which an image is small: its warp may be as short as 100 px, four cells of 24 px."""
+_SMALL_PX, _TINY_PX = 768, 200
+"""Shorter sides below which cells are halved: the warp of a small image may be as short as four cells."""
 _MARGIN_PX = 24
 _MIN_NOISE = 1e-3
 """Least noise variance of a feature (they are of order 1): equal scenes must not give infinite information."""
@@ -62,8 +62,10 @@ class Level:
 
 
 def cell_size_px(shape: tuple[int, int]) -> int:
-    """Return the side of a cell: 24 px, 12 px on small images so that there are enough of them."""
-    return 24 if min(shape) >= _SMALL_PX else 12
+    """Return the side of a cell: 24 px, less on small images so that there are enough of them."""
+    if min(shape) >= _SMALL_PX:
+        return 24
+    return 12 if min(shape) >= _TINY_PX else 6
 
 
 def cut_level(
