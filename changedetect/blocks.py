@@ -44,13 +44,14 @@ class Runner:
             yield from self._on_threads(function, items)
 
     def _on_threads(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        import dask
+        from dask.base import compute
+        from dask.delayed import delayed
 
         # Chunks of twice the workers bound what is held at once, as Dask itself would start everything.
         step = 2 * self.workers
         for start in range(0, len(items), step):
-            tasks = [dask.delayed(function, pure=False)(item) for item in items[start : start + step]]
-            yield from dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+            tasks = [delayed(function, pure=False)(item) for item in items[start : start + step]]
+            yield from compute(*tasks, scheduler="threads", num_workers=self.workers)
 
     def _on_cluster(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         futures = self.client.map(function, list(items), pure=False)

@@ -19,7 +19,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.times import to_iso
-from changedetect.errors import DataError, NothingToDoError, RegistrationError
+from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
 from changedetect.steps.mask import buffer_mask
@@ -163,8 +163,10 @@ def _require_usable(members: Sequence[Member]) -> None:
     if not after or any(m.reason is None for m in after):
         return
     reasons = sorted({m.reason for m in after if m.reason})
-    kind = DataError if all("no band in common" in reason for reason in reasons) else RegistrationError
-    if all(reason.startswith("obscured") for reason in reasons):
+    kind: type[ChangeDetectError] = RegistrationError
+    if all("no band in common" in reason for reason in reasons):
+        kind = DataError
+    elif all(reason.startswith("obscured") for reason in reasons):
         kind = NothingToDoError
     raise kind("no scene after the baseline can be compared", found=f"{len(after)} scenes: {'; '.join(reasons[:3])}")
 
@@ -194,7 +196,8 @@ def list_members(
 def _clear_share_of(member: Member, area: BaseGeometry, grid: Grid, config: Config) -> float:
     raster = read_member(member, grid.coarsen(member.factor), config)
     inside = geometry_mask([area], raster.grid.shape, raster.grid.transform, invert=True)
-    return min(1.0, float((raster.valid & inside).sum()) * raster.grid.gsd_m**2 / area.area)
+    seen_m2 = float((raster.valid & inside).sum()) * raster.grid.gsd_m**2
+    return float(min(1.0, seen_m2 / area.area))
 
 
 def _row(member: Member, clear_fraction: float) -> dict[str, Any]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import changedetect
+from changedetect.io.files import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "rasterio", "shapely", "pyproj", "geopandas")
-
-_CHUNK_BYTES = 1 << 20
 
 
 def library_versions() -> dict[str, str]:
@@ -38,8 +36,4 @@ def _describe(path: str) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         return {"path": path, "size_bytes": None, "sha256": None}
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return {"path": path, "size_bytes": file.stat().st_size, "sha256": digest.hexdigest()}
+    return {"path": path, "size_bytes": file.stat().st_size, "sha256": hash_file(file)}
