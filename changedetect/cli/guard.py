@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -28,13 +31,18 @@ class GuardedGroup(click.Group):
         """Run the program and exit with its code."""
         words = list(sys.argv[1:] if args is None else args)
         extra["standalone_mode"] = False
-        sys.exit(self._guarded(words, prog_name or "changedetect", extra))
+        with _ending_like_ctrl_c():
+            code = self._guarded(words, prog_name or "changedetect", extra)
+        sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader of stdout that has left is no error."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt:
+            # here, because click would print an empty line before passing it on
+            raise click.exceptions.Exit(_say("interrupted; earlier outputs are as they were", INTERRUPTED)) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -58,6 +66,19 @@ class GuardedGroup(click.Group):
         except Exception as error:  # noqa: BLE001 (the one place where a bug is caught: to name it as one)
             return _bug(error, _is_verbose(words))
         return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _ending_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _sentence(error: click.ClickException) -> str:
