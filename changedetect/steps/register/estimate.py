@@ -102,7 +102,8 @@ def estimate_shift(moving: Raster, reference: Raster, params: RegisterParams) ->
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
     CE90 = sqrt(max(1.5 h, 0.6 v, sqrt(v^2 - n^2))^2 + 0.03^2) px: h the 90 % quantile of half the distance between
     fits on disjoint halves of the blocks, v that of the held-out residuals, n that of the part of these which
-    neighbours do not share.
+    neighbours do not share. It speaks for ground with texture: over open water or cloud tops u is carried over from
+    the nearest ground, and may be off by more.
     """
     reference.grid.require_same(moving.grid, "registration")
     trace = _Trace()
