@@ -168,7 +168,12 @@ def _require_usable(members: Sequence[Member]) -> None:
         kind = DataError
     elif all(reason.startswith("obscured") for reason in reasons):
         kind = NothingToDoError
-    raise kind("no scene after the baseline can be compared", found=f"{len(after)} scenes: {'; '.join(reasons[:3])}")
+    inexact = any("CE90" in reason for reason in reasons)
+    raise kind(
+        "no scene after the baseline can be compared",
+        found=f"{len(after)} scenes: {'; '.join(reasons[:3])}",
+        hint="--set register.max_ce90_px=1.5 compares them less sharply" if inexact else "",
+    )
 
 
 def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: Config) -> tuple[Baseline, Raster]:
