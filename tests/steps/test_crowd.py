@@ -64,10 +64,10 @@ def test_a_formation_is_counted_by_its_ranks_at_30_cm(n, spacing_m):
 
 
 @pytest.mark.parametrize("gsd_m", [0.3, 0.5])
-def test_a_disordered_crowd_is_counted_by_its_darkening_with_a_wide_interval(gsd_m):
+def test_a_disordered_crowd_is_counted_by_the_ground_it_takes_with_a_wide_interval(gsd_m):
     row = judged(*drawn(250, (1.2, 1.3), gsd_m, ordered=False), gsd_m)
     assert row["confidence"] > 0.6
-    assert row["flags"] == ("count_from_signal",)
+    assert row["flags"] == ("count_from_ground",)
     assert row["count_low"] <= 250 <= row["count_high"]
     assert row["count_high"] > 2 * row["count_low"]
 
@@ -96,3 +96,11 @@ def test_three_metre_pixels_show_no_people():
 def test_a_few_people_are_too_few():
     row = judged(*drawn(4, (1.0, 1.0), 0.3), 0.3)
     assert row["confidence"] == 0
+
+
+def test_what_brightens_and_what_is_a_strip_is_no_crowd():
+    before, after, outline = drawn(250, (1.0, 1.2), 0.3)
+    assert judged(after, before, outline, 0.3)["confidence"] == 0
+    before, after, outline = drawn(60, (1.0, 1.0), 0.3)
+    strip = outline.intersection(outline.centroid.buffer(1.2).envelope)
+    assert judged(before, after, strip, 0.3)["confidence"] == 0

@@ -55,6 +55,10 @@ class AircraftParams:
     """Above it, no room beside wings and fuselage: a building, a lorry, a wet patch."""
     unit_fill: Share = 0.42
     """Typical fill of one aircraft with its shadow at 3 m; tells how many touch in one outline."""
+    touching_span_m: Positive = 24.0
+    """Shorter side from which a long outline may be a row of aircraft ..."""
+    touching_fill: Share = 0.3
+    """... that fills this share of its rectangle; sparser ones are markings, shadows and the edges of aprons."""
     min_contrast: Positive = 0.15
     """Change of brightness as a share of the apron's."""
     blur_px: Annotated[float, Field(ge=0.0)] = 1.0
@@ -99,6 +103,8 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Airc
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(shape, patch.gsd_m)
     count = _count_touching(length_m, width_m, float(shape.sum()) * patch.gsd_m**2, params)
+    if count > 1 and (width_m < params.touching_span_m or fill < params.touching_fill):
+        return proposal(0.0)
     blur_m = params.blur_px * patch.gsd_m
     one_m = (length_m - blur_m) / count
     long_m, short_m = max(one_m, width_m - blur_m), min(one_m, width_m - blur_m)

@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from changedetect.steps.classify.patch import band_pass, cut_patch, proposal, proposals, ramp
+from changedetect.steps.classify.patch import (
+    band_pass,
+    cut_patch,
+    largest_part,
+    proposal,
+    proposals,
+    ramp,
+    smallest_box,
+)
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -38,6 +46,12 @@ class CrowdParams:
     """Ground taken by the smallest group that counts, some fifteen people."""
     max_area_m2: Positive = 8000.0
     """Ground taken by the largest formation expected."""
+    min_width_m: Positive = 3.0
+    """Shorter side of the smallest group; narrower strips are edges, wires and the shadows of walls."""
+    max_aspect: Positive = 10.0
+    """Longer over shorter side; a column on the march is longer, but so is a hedge."""
+    min_fill: Share = 0.35
+    """Share of its smallest rectangle that a group fills; bent strips, the shadows of walls and rows, fill less."""
     min_texture: Share = 0.05
     """Variation at the scale of people over the mean change: smoother patches are tarpaulin, water or soil ..."""
     sure_texture: Share = 0.14
@@ -48,7 +62,7 @@ class CrowdParams:
     """Change of brightness as a share of the ground's."""
     closing_m: Positive = 0.6
     """Gaps between people that belong to the group's ground."""
-    edge_m: Annotated[float, Field(ge=0.0)] = 0.35
+    edge_m: Annotated[float, Field(ge=0.0)] = 0.1
     """Blur and shadows that the outline of a group has all around; taken off its ground."""
     min_spacing_m: Positive = 0.65
     """Closest ranks people stand in."""
@@ -58,8 +72,12 @@ class CrowdParams:
     """Power of both periods of a formation over the spectrum's background; a disordered crowd stays below."""
     person_area_m2: Positive = 1.3
     """Ground that one person darkens fully: 0.13 of body and 1.2 of shadow with the sun at 30 to 35 degrees."""
-    full_darkening: Share = 0.65
-    """Relative darkening of ground wholly covered by people and their shadows."""
+    full_darkening: Share = 0.5
+    """Relative darkening of ground wholly covered by people and their shadows, under some haze."""
+    usual_density_m2: Positive = 1.1
+    """People per square metre in close ranks: 0.75 to 1.0 m by 0.9 to 1.2 m each."""
+    usual_weight: Share = 0.5
+    """Weight of the usual density beside the one from darkening (of logarithms): neither is known within a third."""
     max_density_m2: Positive = 2.0
     """People per square metre at most (standing in ranks, not pressed)."""
     min_period_px: Positive = 2.3
@@ -68,8 +86,8 @@ class CrowdParams:
     """Largest factor between the counts by periods and by darkening; beyond it the periods are harmonics or aliases."""
     spread_ordered: Positive = 1.25
     """90 % factor of a count from the formation's own periods, measured on simulated formations."""
-    spread_signal: Positive = 1.9
-    """90 % factor of a count from the darkening alone: the sun and the clothes are not known."""
+    spread_signal: Positive = 1.75
+    """90 % factor of a count from darkening and ground taken: sun, clothes and spacing are not known."""
     max_confidence: Share = 0.95
     """Rules are never surer than this."""
 
@@ -94,7 +112,7 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
     Notes
     -----
     People in ranks repeat: two independent peaks f1, f2 of the spatial spectrum give a density |f1 x f2|, and the count
-    is that times the ground taken. Without peaks (flag `count_from_signal`) the ground's coverage c = darkening / full
+    is that times the ground taken. Without peaks (flag `count_from_ground`) the ground's coverage c = darkening / full
     darkening gives n = -(A / a) ln(1 - c), the number of randomly placed figures of area a that cover it.
 
     References
@@ -111,18 +129,22 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Crow
     patch = cut_patch(geometry, raster, baseline, 2.0)
     if patch is None:
         return proposal(0.0)
-    change = _relative_change(patch)
+    change = _darkening(patch)
+    length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
     ground = _ground_taken(patch, change, params)
     area_m2 = _inner_area_m2(ground, patch.gsd_m, params)
     if area_m2 < params.min_area_m2:
         return proposal(0.0)
     mean = float(change[ground].mean())
+    if mean <= 0:
+        return proposal(0.0)
     texture = float(np.std(_detail(change, ground, patch.gsd_m, params)[ground])) / max(mean, 1e-9)
     covered = min(mean / params.full_darkening, 0.9)
     by_signal = min(-math.log(1.0 - covered) / params.person_area_m2, params.max_density_m2)
     by_period = _formation_density(change, ground, patch.gsd_m, params)
+    by_ground = params.usual_density_m2**params.usual_weight * by_signal ** (1.0 - params.usual_weight)
     ordered = 1 / params.max_disagreement <= by_period / by_signal <= params.max_disagreement
-    count = area_m2 * (by_period if ordered else by_signal)
+    count = area_m2 * (by_period if ordered else by_ground)
     factor = params.spread_ordered if ordered else params.spread_signal
     odds = [
         band_pass(
@@ -131,20 +153,22 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Crow
             (0.8 * params.max_area_m2, params.max_area_m2),
         ),
         1.0 if ordered else ramp(texture, params.min_texture, params.sure_texture),
+        ramp(width_m, 0.7 * params.min_width_m, 1.2 * params.min_width_m),
+        ramp(length_m / width_m, params.max_aspect, 0.7 * params.max_aspect),
+        ramp(fill, params.min_fill, params.min_fill + 0.2),
         ramp(mean, 0.5 * params.min_contrast, 2.0 * params.min_contrast),
         1.0 if ordered else 0.8,
     ]
     confidence = params.max_confidence * float(np.prod(odds)) ** 0.5
     spread = (math.floor(count / factor), math.ceil(count * factor))
-    return proposal(confidence, max(1, round(count)), spread, () if ordered else ("count_from_signal",))
+    return proposal(confidence, max(1, round(count)), spread, () if ordered else ("count_from_ground",))
 
 
-def _relative_change(patch: Patch) -> Plane:
-    """Return the change of brightness over the ground's, positive in the sense that prevails in the outline."""
+def _darkening(patch: Patch) -> Plane:
+    """Return the loss of brightness over the ground's."""
     before, after = patch.visible
     level = max(float(np.median(before[patch.inside])), 1e-9)
-    change = np.where(patch.valid, (after - before) / level, 0.0)
-    return np.asarray(change * (1.0 if change[patch.inside].mean() >= 0 else -1.0), np.float32)
+    return np.asarray(np.where(patch.valid, (before - after) / level, 0.0), np.float32)
 
 
 def _ground_taken(patch: Patch, change: Plane, params: CrowdParams) -> Mask:
