@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from changedetect.core.aoi import TARGETS
 from changedetect.core.grid import Grid
+from changedetect.core.times import to_iso
 from changedetect.report import images
 
 if TYPE_CHECKING:
@@ -23,13 +24,22 @@ if TYPE_CHECKING:
 
 _HEAD_PX, _LEGEND_PX = 34, 30
 
+_CLEAR_ENOUGH = 0.9
+"""Scenes at least this clear, relative to the clearest, compete by what they show."""
+
 
 def overview_scene(results: RunResults) -> dict[str, Any] | None:
-    """Return the record of the scene the overview shows: the clearest used one, the last of equals; None if none."""
+    """Return the record of the scene the overview shows; None if none was used.
+
+    Of the finest and clearest: the one on which most of the changes are present, the last of equals.
+    """
     used = [dict(record) for record in results.scene_records if record["used"] and not record.get("baseline")]
     finest = min((record["gsd_m"] for record in used), default=0.0)
     sharp = [record for record in used if record["gsd_m"] <= 1.5 * finest]
-    return max(sharp, key=lambda record: (round(record["clear_fraction"], 1), record["datetime"]), default=None)
+    clearest = max((record["clear_fraction"] for record in sharp), default=0.0)
+    clear = [record for record in sharp if record["clear_fraction"] >= _CLEAR_ENOUGH * clearest]
+    shown = Counter(time for change in results.changes.to_dict("records") for time in _times_present(change))
+    return max(clear, key=lambda record: (shown[record["datetime"]], record["datetime"]), default=None)
 
 
 def overview_grid(results: RunResults, params: WriteParams) -> Grid:
@@ -42,16 +52,21 @@ def overview_grid(results: RunResults, params: WriteParams) -> Grid:
 
 
 def draw_overview(folder: Path, results: RunResults, image: Raster, params: WriteParams) -> None:
-    """Write `folder`/overview.png: an image with the outlines of all changes by class, legend, scale bar and north."""
+    """Write `folder`/overview.png: an image with the outlines of all changes by class, legend, scale bar and north.
+
+    Changes that are present on the date of the image have a thick outline, those of other dates a thin one.
+    """
     grid = image.grid
     scale = params.overview_px / max(grid.shape)
     size = (max(1, round(grid.shape[1] * scale)), max(1, round(grid.shape[0] * scale)))
     bands = images.shown_bands([image])
     view = images.to_picture(image, bands, images.common_stretch([image], bands), size)
     images.draw_outline(view, _area(results), grid, (200, 200, 200), 1)
+    record = overview_scene(results)
     for change in results.changes.to_dict("records"):
         shape = change["geometry"].buffer(1.5 * grid.gsd_m, join_style="mitre")
-        images.draw_outline(view, shape, grid, images.CLASS_COLOURS.get(change["class"], images.PAPER))
+        width_px = 3 if record and record["datetime"] in _times_present(change) else 1
+        images.draw_outline(view, shape, grid, images.CLASS_COLOURS.get(change["class"], images.PAPER), width_px)
     images.draw_scale_bar(view, grid.gsd_m / scale)
     images.draw_north(view)
     page = Image.new("RGB", (max(size[0], 560), size[1] + _HEAD_PX + _LEGEND_PX), images.PAPER)
@@ -59,6 +74,10 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     _draw_head(page, results)
     _draw_legend(page, results, size[1] + _HEAD_PX + 7)
     page.save(folder / "overview.png")
+
+
+def _times_present(change: Mapping[str, Any]) -> list[str | None]:
+    return [to_iso(time) for time, state in change["looks"] or () if state == "present"]
 
 
 def _area(results: RunResults) -> BaseGeometry:
@@ -74,7 +93,9 @@ def _draw_head(page: Image.Image, results: RunResults) -> None:
 def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
     if record is None:
         return results.aoi.name
-    return "   ".join(filter(None, (results.aoi.name, str(record["datetime"])[:10], record.get("sensor"))))
+    return "   ".join(
+        filter(None, (results.aoi.name, f"image of {str(record['datetime'])[:10]}", record.get("sensor")))
+    )
 
 
 def _draw_legend(page: Image.Image, results: RunResults, top: float) -> None:
@@ -84,5 +105,5 @@ def _draw_legend(page: Image.Image, results: RunResults, top: float) -> None:
     for kind in (name for name in TARGETS if counts[name]):
         pen.rectangle((x, top + 1, x + 15, top + 15), fill=images.CLASS_COLOURS[kind], outline=images.INK)
         x = images.write(page, (x + 21, top), f"{kind} {counts[kind]}", 15) + 22
-    if not counts:
-        images.write(page, (x, top), "no changes", 15)
+    said = "thin: present on other dates only" if counts else "no changes"
+    images.write(page, (x, top), said, 15, images.GREY)

@@ -180,6 +180,19 @@ def test_the_overview_shows_the_last_clear_scene_and_all_outlines(tmp_path):
         assert np.all(picture == images.CLASS_COLOURS[kind], axis=-1).any()
 
 
+def test_the_overview_is_of_the_date_that_shows_most_and_marks_what_it_does_not_show(tmp_path):
+    here = change(0, ("absent", "absent", "present", "absent"))
+    gone = change(1, ("absent", "present", "absent", "absent"), **{"class": "vessel"})
+    results = results_of(here, gone, change(2, ("absent", "absent", "present", "absent")))
+    assert overview_scene(results)["id"] == "s2"
+    draw_overview(tmp_path, results, ground(GRID, 0.3), PARAMS)
+    picture = np.asarray(Image.open(tmp_path / "overview.png"))[34:434]
+    thick, thin = (np.all(picture == images.CLASS_COLOURS[kind], axis=-1) for kind in ("hut", "vessel"))
+    column = round((720104 - 720000) / 0.5)
+    assert thick[:, column].sum() == 2 * 3
+    assert thin[:, column + 40].sum() == 2 * 1
+
+
 def test_an_overview_of_nothing_found_is_still_a_picture(tmp_path):
     draw_overview(tmp_path, results_of(), ground(GRID, 0.3, ("pan",)), PARAMS)
     with Image.open(tmp_path / "overview.png") as picture:
