@@ -62,6 +62,14 @@ class DetectParams:
     """A shadow covers at most this many times its hut (sun at 25 degrees); more is a dark thing with bright spots."""
     cast_support: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     """What casts a new shadow needs only this share of the thresholds: roofs in the colour of the ground."""
+    compact_support: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
+    """Even rectangles of a building's size need only this share of the thresholds, over half of their pixels ..."""
+    compact_area_m2: Annotated[float, Field(ge=0.0)] = 40.0
+    """... from this area ..."""
+    compact_width_m: Annotated[float, Field(ge=0.0)] = 4.5
+    """... and width on, ..."""
+    compact_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.75
+    """... filling this much of their rectangle: fields and wet ground are ragged."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""
 
@@ -104,6 +112,7 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
         dark = dark & ~_slivers(dark, strength, light, core, scale, params)
         bright = bright | _casting(free, dark, usable, (seed, grow), scale, params)
     mask = _without_cast_shadows(bright, dark, scale, params)
+    mask = mask | _compact(free, mask, usable, (seed, grow), scale, params)
     count, labels = _components(mask)
     return _number(labels, np.arange(count) > 0)
 
@@ -155,6 +164,36 @@ def _casting(
     area = np.bincount(labels.ravel(), minlength=count)
     dark_area = np.bincount(labels.ravel(), weights=dark.ravel(), minlength=count)
     return np.asarray((touching & (dark_area < 0.5 * area))[labels])
+
+
+def _compact(
+    free: NDArray[np.float32],
+    taken: Mask,
+    usable: Mask,
+    thresholds: tuple[float, float],
+    gsd_m: float,
+    params: DetectParams,
+) -> Mask:
+    """Return the pixels of weak but even rectangles of a building's size: roofs replaced in a like colour."""
+    share = params.compact_support
+    seed, grow = (value * share for value in thresholds)
+    mask = (free > grow) & usable & ~taken
+    # Links to texture are thinner than a roof.
+    side = max(1, round(params.compact_width_m / 2 / gsd_m))
+    mask = cv2.morphologyEx(np.pad(mask, side).astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+    count, labels = _components(mask[side:-side, side:-side])
+    area = np.bincount(labels.ravel(), minlength=count) * gsd_m**2
+    keep = (area >= params.compact_area_m2) & (area <= params.max_hole_m2)
+    keep[0] = False
+    keep &= _quantile_by_label(labels, free, keep, 0.5) >= seed
+    touch = cv2.dilate(taken.astype(np.uint8), disc(max(1, round(params.cast_gap_m / gsd_m)))) > 0
+    keep[np.unique(labels[touch])] = False
+    for label in np.flatnonzero(keep):
+        rows, cols = np.nonzero(labels == label)
+        sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
+        fills = rows.size / float(sides.prod()) >= params.compact_fill
+        keep[label] = fills and float(sides.min()) * gsd_m >= params.compact_width_m
+    return np.asarray(keep[labels])
 
 
 def _without_cast_shadows(bright: Mask, dark: Mask, gsd_m: float, params: DetectParams) -> Mask:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from changedetect.core.aoi import TARGETS
+from changedetect.core.aoi import PRESENCES, TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
 from changedetect.steps.classify import ground
@@ -103,7 +103,7 @@ def classify(
     places = _places(detections, zones)
     rows = []
     for i, row in enumerate(detections.to_dict("records")):
-        decided = decide(i, places[i][0], proposals, params.min_confidence)
+        decided = decide(i, places[i][0], proposals, params.min_confidence, row["status"] == "disappeared")
         if decided is not None:
             rows.append(row | decided | {"zone": places[i][1], "change_id": None})
             rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
@@ -135,12 +135,16 @@ def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple
 
 
 def decide(
-    i: int, targets: set[str], proposals: dict[str, pd.DataFrame], min_confidence: float
+    i: int, targets: set[str], proposals: dict[str, pd.DataFrame], min_confidence: float, gone: bool = False
 ) -> dict[str, Any] | None:
-    """Return class, confidence, counts and flags of detection `i`; None if nothing wanted fits."""
+    """Return class, confidence, counts and flags of detection `i`; None if nothing wanted fits.
+
+    `gone`: it was there in the baseline and is not any more.
+    """
     best, sure = None, 0.0
     for name in TARGETS:
-        if name in targets and name in proposals:
+        # What left is not there: it cannot be counted as present on this date.
+        if name in targets and name in proposals and not (gone and name in PRESENCES):
             confidence = float(proposals[name]["confidence"].iloc[i])
             if confidence > sure:
                 best, sure = name, confidence

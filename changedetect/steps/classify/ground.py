@@ -63,6 +63,9 @@ class GroundParams:
     """Vehicles parked side by side stand at least this far apart, centre to centre."""
     row_max_spacing_m: Annotated[float, Field(gt=0.0)] = 14.0
     """And at most this far: end to end, with a gap."""
+    min_sharpness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.14
+    """Gradient of the change per pixel at the outline, over the change: built things have .2 to .4, haze and rims of
+    unmasked cloud .1 and less."""
     item_area_m2: Annotated[float, Field(gt=0.0)] = 32.0
     """Ground changed by one lorry: 7.4 m x 2.5 m and a shadow of about the same."""
     part_max_area_m2: Annotated[float, Field(gt=0.0)] = 75.0
@@ -112,6 +115,7 @@ def trench_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _over(f["path_m"] / max(f["inner_width_m"], 0.1), params.trench_min_elongation, 0.5),
         max(_under(f["fill"], params.trench_max_fill, 0.06), straight),
         _under(own_darkness(row), 0.6, 0.1),
+        _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
 
@@ -127,6 +131,7 @@ def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _under(f["rect_width_m"], params.hut_max_width_m, 2.0),
         _under(f["aspect"], params.hut_max_aspect, 0.5),
         _under(own_darkness(row), 0.55, 0.1),
+        _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
 
@@ -141,7 +146,14 @@ def equipment_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _over(f["rect_length_m"], params.equipment_min_length_m, 1.5),
         _over(row["area_m2"], params.equipment_min_area_m2, 6.0),
         _under(row["area_m2"], params.equipment_max_area_m2, 400.0),
+        _sharp(f, params),
     ]
+
+
+def _sharp(features: dict[str, float], params: GroundParams) -> float:
+    sharpness = features.get("sharpness", 0.0)
+    # 0: too little ground around it to tell.
+    return _over(sharpness, params.min_sharpness, 0.02) if sharpness > 0 else 1.0
 
 
 def own_darkness(row: dict[str, Any]) -> float:
