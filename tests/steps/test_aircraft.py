@@ -11,10 +11,10 @@ GRID = grid()
 PARAMS = AircraftParams()
 
 
-def judged(outline, *layers, ground=CONCRETE):
+def judged(outline, *layers, ground=CONCRETE, score=20.0):
     before = paint(GRID, (None, ground))
     after = paint(GRID, (None, ground), *layers, rng=np.random.default_rng(6))
-    return propose(outlines(outline), *pair(GRID, before, after), PARAMS).iloc[0]
+    return propose(outlines(outline).assign(score=score), *pair(GRID, before, after), PARAMS).iloc[0]
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0, 75.0])
@@ -32,6 +32,7 @@ def test_two_that_touch_are_two():
     assert (row["count"], row["count_low"], row["count_high"]) == (2, 1, 3)
     assert row["flags"] == ("touching",)
     assert row["confidence"] > 0.5
+    assert judged(row_of_two, (row_of_two, WHITE), score=8.0)["confidence"] == 0
 
 
 def test_a_solid_square_a_lorry_and_a_runway_repair_are_not():

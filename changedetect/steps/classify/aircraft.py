@@ -59,6 +59,8 @@ class AircraftParams:
     """Shorter side from which a long outline may be a row of aircraft ..."""
     touching_fill: Share = 0.3
     """... that fills this share of its rectangle; sparser ones are markings, shadows and the edges of aprons."""
+    touching_sigma: Positive = 12.0
+    """Peak score a row needs: weak outlines that long are wet ground and roofs."""
     min_contrast: Positive = 0.15
     """Change of brightness as a share of the apron's."""
     blur_px: Annotated[float, Field(ge=0.0)] = 1.0
@@ -89,11 +91,14 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
     An outline longer than one aircraft is a row of them: as many as squares of its shorter side fit, checked by
     its area. Such rows are flagged `touching`.
     """
-    rows = [_propose_one(geometry, raster, baseline, params) for geometry in detections.geometry]
+    scored = zip(detections.geometry, detections["score"], strict=True)
+    rows = [_propose_one(geometry, float(score), raster, baseline, params) for geometry, score in scored]
     return proposals(rows, detections.index)
 
 
-def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: AircraftParams) -> dict[str, Any]:
+def _propose_one(
+    geometry: Any, score: float, raster: Raster, baseline: Baseline, params: AircraftParams
+) -> dict[str, Any]:
     patch = cut_patch(geometry, raster, baseline, 0.0)
     if patch is None:
         return proposal(0.0)
@@ -103,7 +108,8 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Airc
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(shape, patch.gsd_m)
     count = _count_touching(length_m, width_m, float(shape.sum()) * patch.gsd_m**2, params)
-    if count > 1 and (width_m < params.touching_span_m or fill < params.touching_fill):
+    sparse = width_m < params.touching_span_m or fill < params.touching_fill
+    if count > 1 and (sparse or score < params.touching_sigma):
         return proposal(0.0)
     blur_m = params.blur_px * patch.gsd_m
     one_m = (length_m - blur_m) / count
