@@ -37,7 +37,8 @@ def _add_glint(reflectance: NDArray[np.float32], plan: Plan, glint: float, rng: 
     terrain = plan.terrain
     if terrain.drift is None:
         return
-    waves = np.roll(terrain.drift, tuple(map(int, rng.integers(0, 500, 2))), (0, 1))
+    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+    waves = np.ascontiguousarray(np.rot90(terrain.drift[::-1] if mirrored else terrain.drift, turns))
     for rows in row_strips(len(reflectance)):
         amount = np.float32(glint) * np.maximum(1.0 + np.float32(0.3) * waves[rows], 0.0)
         reflectance[rows] += (amount * (terrain.cover[rows] == WATER))[..., None]

@@ -208,6 +208,12 @@ def test_quiet_scenarios_plant_nothing_and_every_class_is_known(make_aoi, scenar
     assert quiet.scenes[0].acquired <= quiet.aoi.baseline_until < quiet.scenes[-1].acquired
 
 
+def test_the_sun_is_up_all_over_the_world(make_aoi):
+    for lon in (-120.0, -10.0, 20.0, 175.0):
+        simulation = simulate(make_aoi(lon=lon, lat=20.0), SimulateParams("airfield", size_m=300.0, n_scenes=3))
+        assert all(scene.sun_elevation_deg > 35 for scene in simulation.scenes)
+
+
 def test_dates_move_with_start_and_end(make_aoi):
     params = SimulateParams("airfield", size_m=900.0, start="2025-03-01", end="2025-04-15")
     simulation = simulate(make_aoi(), params)

@@ -67,7 +67,7 @@ class Apron:
 def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> Plan:
     """Return sixteen looks over seven weeks at an apron with up to 14 stands, 4 to 9 of them taken."""
     for_looks, for_place, for_planes, for_texture = rng.spawn(4)
-    times = make_looks_calendar(params, for_looks, _DAYS)
+    times = make_looks_calendar(params, for_looks, _DAYS, site.lon_deg)
     cloud = [_CLOUD[int(k)] for k in np.linspace(0, len(_CLOUD) - 1, len(times)).round()]
     zones, apron = _choose_apron(site)
     terrain = make_terrain(site.size_m, site.margin_m, site.pixel_m)

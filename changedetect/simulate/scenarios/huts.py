@@ -47,7 +47,7 @@ NEW_ROOFS = (BLUE_ROOF, RED_ROOF, WHITE, GREEN_ROOF)
 def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> Plan:
     """Return twelve looks; four of eight huts get new roofs, two are built, trenches are dug on the 24th."""
     for_looks, for_country, for_camp, for_cars, for_texture, rng = rng.spawn(6)
-    times = make_looks_calendar(params, for_looks, _DAYS)
+    times = make_looks_calendar(params, for_looks, _DAYS, site.lon_deg)
     picks = np.linspace(0, len(_DAYS) - 1, len(times)).round().astype(int)
     country = make_country(site, for_country, buildings=4)
     camp = _build_camp(country, for_camp)

@@ -71,9 +71,12 @@ def parse_day(text: str | None, default: datetime) -> datetime:
         raise ConfigError("a simulated series needs dates as YYYY-MM-DD", found=text) from None
 
 
-def pass_time(rng: np.random.Generator, day: datetime, hour: float = 2.35) -> datetime:
-    """Return a time of acquisition on a day: mid-morning in the Russian Far East, within a quarter of an hour."""
-    seconds = int(hour * 3600 + rng.uniform(-900, 900))
+def pass_time(rng: np.random.Generator, day: datetime, lon_deg: float, hour: float = 2.35) -> datetime:
+    """Return a time of acquisition on a day: late morning by the sun, within a quarter of an hour.
+
+    `hour` is that of 131 degrees east, UTC; whole hours are added where the sun rises elsewhere.
+    """
+    seconds = int((hour + round((131.3 - lon_deg) / 15.0)) * 3600 + rng.uniform(-900, 900))
     return day.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(seconds=seconds)
 
 
@@ -232,7 +235,9 @@ def find_place(
     return None
 
 
-def make_looks_calendar(params: SimulateParams, rng: np.random.Generator, days: list[datetime]) -> list[datetime]:
+def make_looks_calendar(
+    params: SimulateParams, rng: np.random.Generator, days: list[datetime], lon_deg: float
+) -> list[datetime]:
     """Return acquisition times on the scenario's days, stretched to `start`..`end` and thinned to `n_scenes`."""
     first, last = days[0], days[-1]
     start, end = parse_day(params.start, first), parse_day(params.end, last)
@@ -243,7 +248,7 @@ def make_looks_calendar(params: SimulateParams, rng: np.random.Generator, days: 
     if params.n_scenes is not None and params.n_scenes < len(moved):
         keep = np.unique(np.linspace(0, len(moved) - 1, params.n_scenes).round().astype(int))
         moved = [moved[i] for i in keep]
-    return [pass_time(rng, day) for day in moved]
+    return [pass_time(rng, day, lon_deg) for day in moved]
 
 
 def stretch(day: datetime, params: SimulateParams, days: list[datetime]) -> datetime:

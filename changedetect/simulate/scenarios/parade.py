@@ -42,7 +42,7 @@ _BODY = scale(Point(0, 0).buffer(1.0, quad_segs=4), 0.25, 0.15)
 def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> Plan:
     """Return five looks in October; people stand in blocks on the third and fourth."""
     for_looks, for_place, for_people, for_texture = rng.spawn(4)
-    times = make_looks_calendar(params, for_looks, _DAYS)
+    times = make_looks_calendar(params, for_looks, _DAYS, site.lon_deg)
     picks = np.linspace(0, len(_DAYS) - 1, len(times)).round().astype(int)
     country, ground, heading = _build_barracks(site, for_place)
     add_cars(country, for_place, times, 4)

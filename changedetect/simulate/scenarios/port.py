@@ -96,7 +96,7 @@ def make_looks(
         glint = float(0.012 * rng.random() + (rng.random() < 0.12) * rng.uniform(0.03, 0.07))
         haze = float(rng.choice([0.03, 0.08, 0.18, 0.3], p=[0.4, 0.35, 0.18, 0.07]))
         thin = 0.15 * much if 0.24 < kind < 0.36 and k > 2 else 0.0
-        when, wet = pass_time(rng, day, 2.2), 0.4 * (kind > 0.5)
+        when, wet = pass_time(rng, day, site.lon_deg, 2.2), 0.4 * (kind > 0.5)
         looks.append(LookPlan(when, site.gsd_m, cloud, haze, thin, snow, ice, wet, glint))
     return looks
 

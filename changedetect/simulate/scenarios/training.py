@@ -44,7 +44,7 @@ def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> 
     """Return nine looks over eight weeks, six trenches, four huts and three parks of trucks."""
     # a stream of its own for each part: what is planted leaves the ground as it is
     for_times, for_country, for_cars, for_texture, rng = rng.spawn(5)
-    times = make_looks_calendar(params, for_times, _DAYS)
+    times = make_looks_calendar(params, for_times, _DAYS, site.lon_deg)
     country = make_country(site, for_country)
     add_cars(country, for_cars, times, 5)
     plan = Plan(country.terrain, [], country.items, targets=("trench", "hut", "equipment"))
