@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import cv2
 import numpy as np
 
 from changedetect.core.raster import Raster
@@ -72,6 +73,8 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
     if workers is not None and workers < 1:
         raise UsageError("needs at least one worker", where="--workers", found=workers)
     count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Scenes and blocks are the unit of parallel work; OpenCV's own threads would only get in each other's way.
+    cv2.setNumThreads(1)
     if scheduler is None:
         yield Runner(workers=count)
         return

@@ -32,7 +32,7 @@ from changedetect.gather import (
     write_simulated,
 )
 from changedetect.io.aoi_file import load_aoi
-from changedetect.io.folder import replaced_folder, require_replaceable
+from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable
 from changedetect.io.write import require_formats, write_outputs
 from changedetect.pictures import extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
@@ -92,6 +92,8 @@ def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progr
     require_formats(options.formats)
     require_replaceable(out_dir)
     with open_runner(options.workers, options.scheduler) as runner, gathered(aoi, options, watch.progress) as series:
+        inputs = [] if series.truth else [path for scene in series.scenes for path in scene.paths]
+        require_replaceable(out_dir, inputs=inputs)
         stack = register_series(series, config, runner, watch)
         zones = project_zones(series.aoi, stack.grid.crs)
         examined = examine_series(stack, series.aoi, zones, config, runner, watch)
@@ -104,7 +106,7 @@ def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progr
             options.formats,
             config.write,
             extras=extra_writers(series, stack, results, config),
-            inputs=[] if series.truth else [path for scene in series.scenes for path in scene.paths],
+            inputs=inputs,
         )
     return RunReport(out_dir, results, series.warnings)
 
@@ -254,7 +256,7 @@ def simulate_to(
         raise ConfigError(
             "names no scenario", where=f"{aoi_path}: scenes", needed="scenes: {simulate: {scenario: training-ground}}"
         )
-    with replaced_folder(out_dir) as folder:
+    with replaced_folder(out_dir, marker=SIMULATION_MARKER) as folder:
         written = write_simulated(aoi, folder, progress)
     return Path(out_dir) / written.name
 

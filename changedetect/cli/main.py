@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from changedetect import __version__
 from changedetect.cli import commands
 from changedetect.cli.guard import GuardedGroup
+
+# Scenes are the unit of parallel work; linear algebra on threads of its own only slows it. Before numpy is imported.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 @click.group(

@@ -42,7 +42,9 @@ def buffer_mask(raster: Raster, params: MaskParams) -> Raster:
         The same data; quality of (row, col) gains EDGE within the buffer.
     """
     reach_px = max(params.cloud_buffer_m / raster.grid.gsd_m, float(params.cloud_buffer_min_px))
-    veiled = ((raster.quality & _VEILED) != 0).astype(np.uint8)
+    # Ground that no file covers is not cloud, though the mask's absence marks it too.
+    covered = (raster.quality & np.uint16(Quality.NODATA)) == 0
+    veiled = (((raster.quality & _VEILED) != 0) & covered).astype(np.uint8)
     if params.cloud_buffer_m == 0 or not veiled.any():
         return raster
     _, labels, stats, _ = cv2.connectedComponentsWithStats(veiled, connectivity=8)

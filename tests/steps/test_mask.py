@@ -27,7 +27,8 @@ def test_ground_within_the_buffer_is_not_used(bit):
 
 
 def test_no_data_snow_and_specks_are_not_cloud():
-    for still in (raster(Quality.NODATA), raster(Quality.SNOW), raster(Quality.CLOUD, side=3)):
+    beyond = raster(Quality.NODATA | Quality.MASKED)
+    for still in (raster(Quality.NODATA), beyond, raster(Quality.SNOW), raster(Quality.CLOUD, side=3)):
         np.testing.assert_array_equal(buffer_mask(still, MaskParams()).quality, still.quality)
 
 
