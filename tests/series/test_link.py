@@ -188,6 +188,13 @@ def test_a_group_that_grows_is_one_change_and_its_count_is_that_of_its_best_look
     assert [states(change) for _, change in changes.iterrows()] == ["appa"]
 
 
+def test_people_at_one_place_on_two_days_are_two_gatherings():
+    looks = [look(0), look(1), look(1.1), look(2), look(3)]
+    rows = [detection(n, pixels(5, 5, 6, 8), "crowd", count=250) for n in (1, 1.1, 2)]
+    changes, _ = link(detections(*rows), looks, AOI, PARAMS)
+    assert [states(change) for _, change in changes.iterrows()] == ["appaa", "aaapa"]
+
+
 def test_nothing_found_is_an_empty_table():
     changes, linked = link(detections(), [look(0), look(1)], AOI, PARAMS)
     assert list(changes.columns) == [*CHANGE_COLUMNS, "geometry"]

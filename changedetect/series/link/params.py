@@ -28,6 +28,8 @@ class LinkParams:
     """Turn of the longer side between two looks of one vessel or aircraft; applies to elongated outlines."""
     max_gap_days: Positive = 5.0
     """Longest time out of sight after which a vessel or aircraft counts as the same one; a call lasts a day or two."""
+    max_crowd_hours: Positive = 6.0
+    """Longest time between looks over which people standing at one place are the same gathering."""
     min_clear: Share = 0.7
     """Share of the outline that must be seen for a look to tell present from absent."""
     min_kept_sigma: Positive = 1.5
