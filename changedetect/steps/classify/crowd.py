@@ -64,6 +64,8 @@ class CrowdParams:
     """Gaps between people that belong to the group's ground."""
     edge_m: Annotated[float, Field(ge=0.0)] = 0.1
     """Blur and shadows that the outline of a group has all around; taken off its ground."""
+    edge_ordered_m: Annotated[float, Field(ge=0.0)] = 0.3
+    """The same where ranks are resolved: pixels that fine show the shadows reach beyond the last rank."""
     min_spacing_m: Positive = 0.65
     """Closest ranks people stand in."""
     max_spacing_m: Positive = 2.2
@@ -74,9 +76,9 @@ class CrowdParams:
     """Ground that one person darkens fully: 0.13 of body and 1.2 of shadow with the sun at 30 to 35 degrees."""
     full_darkening: Share = 0.5
     """Relative darkening of ground wholly covered by people and their shadows, under some haze."""
-    usual_density_m2: Positive = 1.1
-    """People per square metre in close ranks: 0.75 to 1.0 m by 0.9 to 1.2 m each."""
-    usual_weight: Share = 0.5
+    usual_density_m2: Positive = 1.0
+    """People per square metre of a formation: 0.75 to 1.0 m by 0.9 to 1.2 m each, and gaps."""
+    usual_weight: Share = 0.7
     """Weight of the usual density beside the one from darkening (of logarithms): neither is known within a third."""
     max_density_m2: Positive = 2.0
     """People per square metre at most (standing in ranks, not pressed)."""
@@ -132,7 +134,7 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Crow
     change = _darkening(patch)
     length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
     ground = _ground_taken(patch, change, params)
-    area_m2 = _inner_area_m2(ground, patch.gsd_m, params)
+    area_m2 = _inner_area_m2(ground, patch.gsd_m, params.edge_m)
     if area_m2 < params.min_area_m2:
         return proposal(0.0)
     mean = float(change[ground].mean())
@@ -144,7 +146,9 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Crow
     by_period = _formation_density(change, ground, patch.gsd_m, params)
     by_ground = params.usual_density_m2**params.usual_weight * by_signal ** (1.0 - params.usual_weight)
     ordered = 1 / params.max_disagreement <= by_period / by_signal <= params.max_disagreement
-    count = area_m2 * (by_period if ordered else by_ground)
+    count = area_m2 * by_ground
+    if ordered:
+        count = _inner_area_m2(ground, patch.gsd_m, params.edge_ordered_m) * by_period
     factor = params.spread_ordered if ordered else params.spread_signal
     odds = [
         band_pass(
@@ -181,11 +185,11 @@ def _ground_taken(patch: Patch, change: Plane, params: CrowdParams) -> Mask:
     return np.asarray((closed > 0) & patch.valid)
 
 
-def _inner_area_m2(ground: Mask, gsd_m: float, params: CrowdParams) -> float:
+def _inner_area_m2(ground: Mask, gsd_m: float, edge_m: float) -> float:
     """Return the area of the ground taken, less what blur and shadow add around it."""
     contours, _ = cv2.findContours(ground.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     around_m = sum(cv2.arcLength(contour, closed=True) for contour in contours) * gsd_m
-    return max(0.0, float(ground.sum()) * gsd_m**2 - around_m * params.edge_m)
+    return max(0.0, float(ground.sum()) * gsd_m**2 - around_m * edge_m)
 
 
 def _detail(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> Plane:
