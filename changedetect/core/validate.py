@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,7 +29,7 @@ def validated(kind: type[T], data: Any, where: str) -> T:
     """
     _refuse_unknown_keys(kind, data, where)
     try:
-        result: T = _adapter(kind).validate_json(_to_json(data, where), strict=True)
+        result: T = _adapter(cast("Any", kind)).validate_json(_to_json(data, where), strict=True)
     except ValidationError as error:
         raise _as_config_error(error, where) from None
     return result

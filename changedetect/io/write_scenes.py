@@ -48,15 +48,29 @@ _PROFILE = {"driver": "GTiff", "compress": "deflate", "tiled": True, "blockxsize
 class RenderedScene(Protocol):
     """What is asked of a simulated scene."""
 
-    id: str
-    acquired: datetime
-    bands: tuple[str, ...]
-    scale: float
-    nodata: int
-    sun_azimuth_deg: float
-    sun_elevation_deg: float
-    off_nadir_deg: float
-    view_azimuth_deg: float
+    @property
+    def id(self) -> str:
+        """File stem."""
+
+    @property
+    def acquired(self) -> datetime:
+        """UTC."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Standard names."""
+
+    @property
+    def scale(self) -> float:
+        """Reflectance of one digital number."""
+
+    @property
+    def nodata(self) -> int:
+        """The number of no data."""
+
+    @property
+    def angles(self) -> dict[str, float]:
+        """Sun and view angles by the keys of an AOI file's scenes."""
 
     def render(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8], Affine, str]:
         """Return (dn, mask, transform, crs)."""
@@ -65,10 +79,21 @@ class RenderedScene(Protocol):
 class WrittenSimulation(Protocol):
     """What is asked of a simulation."""
 
-    aoi: Aoi
-    truth: gpd.GeoDataFrame
-    activity: pd.DataFrame
-    scenes: Sequence[RenderedScene]
+    @property
+    def aoi(self) -> Aoi:
+        """The simulated place."""
+
+    @property
+    def truth(self) -> gpd.GeoDataFrame:
+        """What was planted."""
+
+    @property
+    def activity(self) -> pd.DataFrame:
+        """The true counts."""
+
+    @property
+    def scenes(self) -> Sequence[RenderedScene]:
+        """In order of time."""
 
 
 def write_simulation(
@@ -164,10 +189,8 @@ def _describe_scene(scene: RenderedScene) -> dict[str, Any]:
         "path": f"scenes/{scene.id}.tif",
         "datetime": to_iso(scene.acquired),
         "mask": f"scenes/{scene.id}_mask.tif",
-        "sun_azimuth_deg": scene.sun_azimuth_deg,
-        "sun_elevation_deg": scene.sun_elevation_deg,
-        "off_nadir_deg": scene.off_nadir_deg,
-        "view_azimuth_deg": scene.view_azimuth_deg,
+        "sensor": "simulated",
+        **scene.angles,
         "simulated": True,
     }
 

@@ -60,6 +60,12 @@ class SimulatedScene:
     nodata: int = NODATA
     _parts: tuple[Plan, Site, SimulateParams, Frame, Frame] | None = field(default=None, repr=False)
 
+    @property
+    def angles(self) -> dict[str, float]:
+        """Sun and view angles in degrees, by the keys of an AOI file's scenes."""
+        names = ("sun_azimuth_deg", "sun_elevation_deg", "off_nadir_deg", "view_azimuth_deg")
+        return {name: getattr(self, name) for name in names}
+
     def render(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8], Affine, str]:
         """Return (dn, mask, transform, crs): uint16 (band, row, col), reflectance x 10,000, and uint8 (row, col).
 
