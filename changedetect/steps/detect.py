@@ -179,7 +179,7 @@ def _compact(
     seed, grow = (value * share for value in thresholds)
     mask = (free > grow) & usable & ~taken
     # Links to texture are thinner than a roof.
-    side = max(1, round(params.compact_width_m / 2 / gsd_m))
+    side = 2 * round(params.compact_width_m / 4 / gsd_m) + 1
     mask = cv2.morphologyEx(np.pad(mask, side).astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
     count, labels = _components(mask[side:-side, side:-side])
     area = np.bincount(labels.ravel(), minlength=count) * gsd_m**2

@@ -113,13 +113,21 @@ def test_a_new_hut_is_cut_without_the_shadow_it_casts() -> None:
 
 
 def test_a_feeble_hut_is_believed_for_the_shadow_it_casts() -> None:
-    hut, shadow = patch((10, 30, 10, 30, 7.5)), patch((10, 30, 30, 42, -20.0))
+    hut, shadow = patch((10, 22, 10, 22, 7.5)), patch((10, 22, 22, 32, -20.0))
     light = np.where(shadow < 0, -0.6, 0.0).astype(np.float32)
     alone = labels_of(hut, free=hut)
     beside = labels_of(hut + shadow, light=light, free=hut)
     assert alone.max() == 0
-    assert (beside[10:30, 10:30] == 1).all()
-    assert (beside[:, 32:] == 0).all()
+    assert (beside[10:22, 10:22] == 1).all()
+    assert (beside[:, 24:] == 0).all()
+
+
+def test_an_even_rectangle_of_a_buildings_size_needs_less() -> None:
+    roof = patch((10, 30, 10, 30, 5.5))
+    triangle = roof * (np.indices(roof.shape).sum(axis=0) < 40)
+    assert (labels_of(roof)[10:30, 10:30] == 1).all()
+    assert labels_of(triangle.astype(np.float32)).max() == 0
+    assert labels_of(patch((10, 20, 10, 20, 5.5))).max() == 0
 
 
 def test_a_large_dark_thing_keeps_its_bright_spots() -> None:

@@ -105,7 +105,7 @@ def classify(
     for i, row in enumerate(detections.to_dict("records")):
         decided = decide(i, places[i][0], proposals, params.min_confidence, row["status"] == "disappeared")
         if decided is not None:
-            rows.append(row | decided | {"zone": places[i][1], "change_id": None})
+            rows.append(row | sides_of(decided["class"], row) | decided | {"zone": places[i][1], "change_id": None})
             rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
     return geo_table(rows, DETECTION_COLUMNS, crs)
 
@@ -132,6 +132,19 @@ def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple
         smallest = min(named, key=lambda row: (area[row], row), default=None)
         result.append((targets, None if smallest is None else str(zones["name"].iloc[smallest])))
     return result
+
+
+def sides_of(name: str, row: dict[str, Any]) -> dict[str, float]:
+    """Return length and width of a detection as its class has them: a trench along its line, others their rectangle."""
+    f = row["features"]
+    if "group_parts" in f or not {"path_m", "mean_width_m", "rect_length_m", "rect_width_m"} <= set(f):
+        return {}
+    if name == "other":
+        return {}
+    if name == "trench":
+        length = max(f["path_m"], f["rect_length_m"])
+        return {"length_m": length, "width_m": min(f["mean_width_m"], length)}
+    return {"length_m": f["rect_length_m"], "width_m": f["rect_width_m"]}
 
 
 def decide(

@@ -49,12 +49,16 @@ class GroundParams:
     """Broader changes are yards and fields."""
     hut_max_aspect: Annotated[float, Field(gt=0.0)] = 5.0
     """Longer ones are walls, lines and rows."""
+    hut_min_colour: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
+    """A dark roof differs in colour over this share at least; shadows and vehicles between shadows do not."""
     equipment_min_dark: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
     """Share darkened: vehicles are dark paint, and half of what is seen of them is their shadow."""
     equipment_min_length_m: Annotated[float, Field(gt=0.0)] = 8.0
     """One lorry is 7.4 m."""
     equipment_min_area_m2: Annotated[float, Field(gt=0.0)] = 30.0
     """Two lorries with their shadows; single small things are not called equipment."""
+    equipment_sure_area_m2: Annotated[float, Field(gt=0.0)] = 110.0
+    """A dark thing this large needs no row of peaks: vehicles stand close; smaller ones may be a hut or its shadow."""
     equipment_max_area_m2: Annotated[float, Field(gt=0.0)] = 4000.0
     """A battalion's park; larger dark areas are wet fields and burns."""
     row_min_peaks: Annotated[int, Field(ge=2)] = 3
@@ -63,11 +67,13 @@ class GroundParams:
     """Vehicles parked side by side stand at least this far apart, centre to centre."""
     row_max_spacing_m: Annotated[float, Field(gt=0.0)] = 14.0
     """And at most this far: end to end, with a gap."""
-    min_sharpness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.14
+    min_sharpness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.17
     """Gradient of the change per pixel at the outline, over the change: built things have .2 to .4, haze and rims of
     unmasked cloud .1 and less."""
-    item_area_m2: Annotated[float, Field(gt=0.0)] = 32.0
-    """Ground changed by one lorry: 7.4 m x 2.5 m and a shadow of about the same."""
+    row_depth_m: Annotated[float, Field(gt=0.0)] = 10.5
+    """Depth of one row of lorries with its shadow and the lane behind it."""
+    item_area_m2: Annotated[float, Field(gt=0.0)] = 40.0
+    """Ground changed per lorry in a park: 7.4 m x 2.5 m, a shadow of about the same, and what lies between."""
     part_max_area_m2: Annotated[float, Field(gt=0.0)] = 75.0
     """Parts up to this may be single vehicles of one group."""
     part_min_area_m2: Annotated[float, Field(gt=0.0)] = 6.0
@@ -130,7 +136,7 @@ def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _under(f["rect_length_m"], params.hut_max_length_m, 4.0),
         _under(f["rect_width_m"], params.hut_max_width_m, 2.0),
         _under(f["aspect"], params.hut_max_aspect, 0.5),
-        _under(own_darkness(row), 0.55, 0.1),
+        max(_under(own_darkness(row), 0.55, 0.1), _over(f.get("colour_fraction", 0.0), params.hut_min_colour, 0.1)),
         _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
@@ -141,8 +147,12 @@ def equipment_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
     f = row["features"]
     parts = _over(f.get("group_parts", 0.0), params.group_min_parts - 0.5, 0.5)
     dark = _over(own_darkness(row), params.equipment_min_dark, 0.08)
+    spaced = params.row_min_spacing_m <= f["row_spacing_m"] <= params.row_max_spacing_m
+    row_of = _over(f["row_peaks"] if spaced else 0.0, params.row_min_peaks - 0.5, 0.5)
+    large = _over(row["area_m2"], params.equipment_sure_area_m2, 20.0)
     return [
         max(dark, parts),
+        max(row_of, parts, large),
         _over(f["rect_length_m"], params.equipment_min_length_m, 1.5),
         _over(row["area_m2"], params.equipment_min_area_m2, 6.0),
         _under(row["area_m2"], params.equipment_max_area_m2, 400.0),
@@ -172,13 +182,14 @@ def count_items(row: dict[str, Any], params: GroundParams) -> tuple[int, int, in
     if f.get("group_parts", 0.0) >= params.group_min_parts:
         best = f["group_parts"]
     elif f["row_peaks"] >= params.row_min_peaks and spaced:
-        best = f["row_peaks"]
+        # Rows side by side show as one profile.
+        best = f["row_peaks"] * max(1, round(f["rect_width_m"] / params.row_depth_m))
     else:
         best = by_area
     count = max(round(best), 1)
-    # The two ways of counting bound it; a third either way is what shape alone can promise.
-    low = max(1, math.floor(0.7 * min(best, by_area)))
-    high = max(count, math.ceil(1.4 * max(best, by_area)))
+    # The two ways of counting bound it; a quarter either way is what shape alone can promise.
+    low = max(1, math.floor(0.75 * min(best, by_area)))
+    high = max(count, math.ceil(1.3 * max(best, by_area)))
     return count, min(low, count), high
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.steps.measure.shape import fit_rectangle
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,6 +39,8 @@ class Crop:
     after: Plane
     score: Plane
     light: Plane
+    free: Plane
+    """Score with every darkening explained by light; the score itself where that is not at hand."""
     row: int
     """First row and column in the scene."""
     col: int
@@ -58,6 +62,7 @@ def cut_objects(
     after, before = raster.select(bands).data, np.stack([baseline.band(name) for name in bands])
     valid = raster.valid & baseline.valid
     gsd_m = raster.grid.gsd_m
+    free = score.band("free" if "free" in score.bands else "score")
     margin = max(3, round(params.margin_m / gsd_m))
     for label, (rows, cols) in _boxes(labels, margin):
         mask = labels[rows, cols] == label
@@ -66,8 +71,12 @@ def cut_objects(
         usable = valid[rows, cols]
         ring = near & ~touch & (labels[rows, cols] == 0) & usable
         parts = (before[:, rows, cols], after[:, rows, cols])
-        refined = refine(mask, ring, usable & ((labels[rows, cols] == 0) | mask), parts, params)
-        planes = (score.data[0][rows, cols], score.data[1][rows, cols])
+        planes = (score.band("score")[rows, cols], score.band("light")[rows, cols], free[rows, cols])
+        allowed = usable & ((labels[rows, cols] == 0) | mask)
+        core = without_shadow(mask, planes[1], planes[2], params)
+        if fill_of(core) >= params.compact_fill:
+            allowed &= core | ~shadow_like(core, planes[1], planes[2], params)
+        refined = refine(core, ring, allowed, parts, params)
         edge = _at_edge(mask, rows, cols, labels.shape, usable)
         yield label, Crop(refined, ring, *parts, *planes, rows.start, cols.start, gsd_m, edge, bands)
 
@@ -120,7 +129,35 @@ def refine(mask: Mask, ring: Mask, allowed: Mask, parts: tuple[Plane, Plane], pa
     # Far above the scatter of the ground, or the half level is only the noise's own.
     if level < 4.0 or found.sum() < params.least_refined_share * mask.sum():
         return mask
+    # A rectangle does not become ragged by being looked at more closely.
+    if fill_of(mask) >= params.compact_fill and fill_of(found) < fill_of(mask) - 0.1:
+        return mask
     return found
+
+
+def without_shadow(mask: Mask, light: Plane, free: Plane, params: MeasureParams) -> Mask:
+    """Return the mask without the shadow that clings to it, if what remains is the more rectangular for it."""
+    shadow = mask & shadow_like(mask, light, free, params)
+    if not shadow.any() or shadow.sum() > 0.6 * mask.sum():
+        return mask
+    rest = cv2.morphologyEx(np.pad(mask & ~shadow, 1).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    remains = _without_specks(_filled(rest[1:-1, 1:-1] > 0))
+    if remains.sum() < 9:
+        return mask
+    return remains if fill_of(remains) >= max(fill_of(mask), params.compact_fill) else mask
+
+
+def shadow_like(mask: Mask, light: Plane, free: Plane, params: MeasureParams) -> Mask:
+    """Return where light alone explains most of the darkening, against the object's own change of colour."""
+    strength = np.abs(free)
+    own = float(np.quantile(strength[mask], 0.75))
+    return np.asarray((light < -params.changed_light) & (strength < params.shadow_share * own))
+
+
+def fill_of(mask: Mask) -> float:
+    """Return the share of its smallest rotated rectangle that a mask fills, at most 1."""
+    box = fit_rectangle(mask)
+    return min(float(mask.sum()) / (box.length_px * box.width_px), 1.0)
 
 
 def _filled(mask: Mask) -> Mask:

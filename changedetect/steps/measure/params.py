@@ -16,6 +16,13 @@ class MeasureParams:
     """The outline lies where the unsmoothed difference falls to this share of the object's own: half is unbiased."""
     least_refined_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.35
     """A refined outline that keeps less of the detected area than this is noise: the detected one stands."""
+    shadow_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
+    """Darkened parts whose light-free score is below this share of the object's own are its shadow, not itself."""
+    compact_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.7
+    """A shadow is cut off only if the rest fills this much of its rectangle, and more than before: a building does, a
+    trench without its slot does not."""
+    colour_sigma: Annotated[float, Field(gt=0.0)] = 6.0
+    """Light-free score from which a pixel has changed its colour, not only its light."""
     margin_m: Annotated[float, Field(gt=0.0)] = 6.0
     """Width of the ring of ground around an object that it is compared with."""
     changed_light: Annotated[float, Field(gt=0.0)] = 0.25
