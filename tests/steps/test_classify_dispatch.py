@@ -139,6 +139,27 @@ def test_nothing_in_nothing_out() -> None:
     assert list(result.columns) == [*DETECTION_COLUMNS, "geometry"]
 
 
+def test_what_left_is_not_present() -> None:
+    where = zones(("aoi", ("equipment", "other"), RASTER.grid.extent))
+    before = {"rect_length_m": 30.0, "rect_width_m": 9.0, "dark_before": 0.8, "bright_fraction": 0.8}
+    gone = thing(area_m2=200.0, **before) | {"status": "disappeared"}
+    assert classes(gone, where=where) == ["other"]
+    assert classes(thing(area_m2=200.0, **DARK), where=where) == ["equipment"]
+
+
+def test_soft_edges_are_not_built() -> None:
+    puff, roof = thing(sharpness=0.11), thing(at=(0, 12), sharpness=0.35, rect_width_m=8.0)
+    assert classes(puff, roof) == ["other", "hut"]
+
+
+def test_length_goes_along_the_line_for_trenches_alone() -> None:
+    result = classify(
+        table(thing(area_m2=210.0, **LINE), thing(area_m2=200.0, **DARK)), RASTER, BASELINE, ALL, ClassifyParams()
+    )
+    assert result["length_m"].tolist() == [52.0, 30.0]
+    assert result["width_m"].tolist() == [4.0, 9.0]
+
+
 def test_missing_columns_and_other_systems_are_refused() -> None:
     with pytest.raises(ChangeDetectError, match="detections lacks columns"):
         classify(table(thing()).drop(columns="features"), RASTER, BASELINE, ALL, ClassifyParams())

@@ -78,6 +78,21 @@ def test_status_tells_new_changed_and_gone() -> None:
     assert [t["status"].tolist() for t in (new, changed, gone)] == [["appeared"], ["modified"], ["disappeared"]]
 
 
+def test_a_hut_is_measured_without_the_shadow_it_casts() -> None:
+    shadowed = paint(PLACE, (90, 100, 122, 146), 0.35)
+    row = found(shot(paint(shadowed, (100, 114, 120, 144), ROOF), 2)).iloc[0]
+    assert row["area_m2"] == pytest.approx(14 * 24 / 4, rel=0.08)
+    assert row["width_m"] == pytest.approx(7.0, abs=0.6)
+
+
+def test_haze_has_no_sharp_edge() -> None:
+    rows, cols = np.mgrid[:256, :256]
+    puff = 0.12 * np.exp(-((rows - 120) ** 2 + (cols - 130) ** 2) / (2 * 9.0**2))
+    soft = found(shot(PLACE + puff, 2))
+    sharp = found(shot(paint(PLACE, (100, 116, 120, 144), ROOF), 2))
+    assert max(f["sharpness"] for f in soft["features"]) < 0.17 < min(f["sharpness"] for f in sharp["features"])
+
+
 def test_display_data_and_the_edge_are_flagged() -> None:
     box = (0, 14, 100, 124)
     before = shot(PLACE, 1, unit="display", factor=500.0)
