@@ -195,6 +195,24 @@ def test_people_at_one_place_on_two_days_are_two_gatherings():
     assert [states(change) for _, change in changes.iterrows()] == ["appaa", "aaapa"]
 
 
+STACK = pixels(20, 5, 3, 30)
+
+
+def test_a_stack_out_of_sight_for_long_may_be_another_one():
+    looks = [look(0), look(1), *(look(n, cloud=True) for n in range(2, 9)), look(9), look(10)]
+    rows = [detection(n, STACK, "equipment", count=8) for n in (1, 9)]
+    changes, _ = link(detections(*rows), looks, AOI, PARAMS)
+    assert [states(change) for _, change in changes.iterrows()] == ["apuuuuuuuua", "auuuuuuuupa"]
+
+
+def test_a_stack_in_the_score_alone_is_present_only_until_it_is_lost_from_sight_for_long():
+    there = trench_score(8)
+    days = [0, 1, 2, *range(3, 10), 10]
+    looks = [look(n, score=there if n in (1, 2, 10) else None, cloud=True if 2 < n < 10 else None) for n in days]
+    changes, _ = link(detections(detection(1, STACK, "equipment")), looks, AOI, PARAMS)
+    assert states(changes.iloc[0]) == "appuuuuuuuu"
+
+
 def test_nothing_found_is_an_empty_table():
     changes, linked = link(detections(), [look(0), look(1)], AOI, PARAMS)
     assert list(changes.columns) == [*CHANGE_COLUMNS, "geometry"]

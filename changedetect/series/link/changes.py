@@ -10,7 +10,7 @@ from changedetect.core.aoi import STRUCTURES
 from changedetect.core.tables import CHANGE_COLUMNS, DETECTION_COLUMNS, geo_table, require_columns
 from changedetect.errors import ChangeDetectError
 from changedetect.series.link.observe import sample_pattern
-from changedetect.series.link.tracks import Item, build_tracks, judge
+from changedetect.series.link.tracks import Item, build_tracks, in_touch, judge
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -114,7 +114,7 @@ def _record(
     states = _states(track, looks, by_look, params)
     times = [look.acquired for look in looks]
     first = states.index("present")
-    last = len(states) - 1 - states[::-1].index("present")
+    last = _last_present(states)
     absent = [time for time, state in zip(times, states, strict=True) if state == "absent"]
     before = [time for time in absent if time < times[first]]
     after = [time for time in absent if time > times[last]]
@@ -172,7 +172,14 @@ def _states(track: Track, looks: Sequence[Look], by_look: list[list[Item]], para
         state = judge(detected.get(near, track.best), pattern, look, by_look[index], params)
         outside = index < track.first.look or (not lasting and index > track.last.look)
         # Without a detection the score alone neither begins a change nor brings a presence back.
-        if state == "present" and outside and not _running_on(track, index, states):
+        if (
+            state == "present"
+            and outside
+            and not (
+                _running_on(track, index, states)
+                and in_touch(track.first.kind, _last_present(states), index, looks, params)
+            )
+        ):
             state = "unclear"
         states.append(state)
     return states
@@ -181,6 +188,10 @@ def _states(track: Track, looks: Sequence[Look], by_look: list[list[Item]], para
 def _running_on(track: Track, index: int, states: list[State]) -> bool:
     """Return whether a presence seen last on its final detection has not been absent since."""
     return index > track.last.look and "absent" not in states[track.last.look :]
+
+
+def _last_present(states: list[State]) -> int:
+    return len(states) - 1 - states[::-1].index("present")
 
 
 def _confidence(track: Track, n_seen: int, n_clear: int, lasting: bool, params: LinkParams) -> float:

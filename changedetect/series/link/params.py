@@ -27,7 +27,7 @@ class LinkParams:
     max_turn_deg: Annotated[float, Field(ge=0.0, le=90.0)] = 20.0
     """Turn of the longer side between two looks of one vessel or aircraft; applies to elongated outlines."""
     max_gap_days: Positive = 5.0
-    """Longest time out of sight after which a vessel or aircraft counts as the same one; a call lasts a day or two."""
+    """Longest time out of sight after which a presence counts as the same one: calls last a day or two, stacks four."""
     max_crowd_hours: Positive = 6.0
     """Longest time between looks over which people standing at one place are the same gathering."""
     min_clear: Share = 0.7

@@ -179,10 +179,15 @@ def _overlapping(
 
 def _soon_enough(track: Track, item: Item, looks: Sequence[Look], params: LinkParams) -> bool:
     """Return whether a presence was out of sight too briefly to be taken for another one."""
-    gap_s = (looks[item.look].acquired - looks[track.last.look].acquired).total_seconds()
-    if item.kind == "crowd":
+    return item.kind in STRUCTURES or in_touch(item.kind, track.last.look, item.look, looks, params)
+
+
+def in_touch(kind: str, last: int, look: int, looks: Sequence[Look], params: LinkParams) -> bool:
+    """Return whether a presence of the `last` look may be taken for the same one on another `look`."""
+    gap_s = (looks[look].acquired - looks[last].acquired).total_seconds()
+    if kind == "crowd":
         return gap_s <= params.max_crowd_hours * 3600.0
-    return item.kind not in SINGLES or item.look - track.last.look <= 1 or gap_s <= params.max_gap_days * 86400.0
+    return look - last <= 1 or gap_s <= params.max_gap_days * 86400.0
 
 
 def _is_piece(item: Item, track: Track, params: LinkParams) -> bool:
@@ -207,10 +212,10 @@ def judge(item: Item, pattern: Pattern, look: Look, now: Sequence[Item], params:
     seen = observe(look, pattern)
     if seen.clear_share < params.min_clear:
         return "unclear"
-    if item.kind in SINGLES or item.kind == "crowd":
+    if item.kind not in STRUCTURES:
         rivals = [other for other in now if other.kind == item.kind and _in_place_of(other, item, params)]
         if rivals:  # one much like it may be it; one that differs, or people on another day, have taken its place
-            alike = item.kind in SINGLES and any(same_object(item, other, params) > 0.0 for other in rivals)
+            alike = item.kind != "crowd" and any(same_object(item, other, params) > 0.0 for other in rivals)
             return "unclear" if alike else "absent"
     limit = kept_limit(pattern, params)
     lasting = item.kind in STRUCTURES or item.kind == "equipment"
