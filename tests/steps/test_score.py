@@ -111,10 +111,10 @@ def test_blocks_with_halo_equal_the_whole_bit_for_bit(side: int) -> None:
         np.testing.assert_array_equal(kept, whole[:, rows, cols])
 
 
-@pytest.mark.parametrize("bands", [("pan",), ("red", "green", "blue"), ("a", "b", "c", "d", "e", "f", "g", "h")])
+@pytest.mark.parametrize("bands", [("pan",), ("red", "green", "blue"), ("a", "b", "c", "d", "e", "f")])
 def test_any_number_of_bands_and_any_unit(bands: tuple[str, ...]) -> None:
     pick = [i % 4 for i in range(len(bands))]
-    options = {"bands": bands, "unit": "display" if len(bands) < 8 else "dn", "factor": 500.0}
+    options = {"bands": bands, "unit": "display" if len(bands) < 6 else "dn", "factor": 500.0}
     before = baseline_of(shot(PLACE[pick], 1, **options))
     quiet = score_of(shot(PLACE[pick] * 1.2, 2, **options), before).band("score")
     built = score_of(shot(paint(PLACE, HUT, ROOF)[pick], 2, **options), before).band("score")

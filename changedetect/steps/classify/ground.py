@@ -59,6 +59,10 @@ class GroundParams:
     """Two lorries with their shadows; single small things are not called equipment."""
     equipment_sure_area_m2: Annotated[float, Field(gt=0.0)] = 110.0
     """A dark thing this large needs no row of peaks: vehicles stand close; smaller ones may be a hut or its shadow."""
+    equipment_min_width_m: Annotated[float, Field(gt=0.0)] = 5.2
+    """Largest disc inside: a lorry is 7.4 m long; thinner dark things are the edges of shadows that grew."""
+    equipment_min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
+    """Vehicles are parked in rectangles; shadows of trees are ragged."""
     equipment_max_area_m2: Annotated[float, Field(gt=0.0)] = 4000.0
     """A battalion's park; larger dark areas are wet fields and burns."""
     row_min_peaks: Annotated[int, Field(ge=2)] = 3
@@ -120,7 +124,7 @@ def trench_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _under(f["inner_width_m"], params.trench_max_width_m, 1.5),
         _over(f["path_m"] / max(f["inner_width_m"], 0.1), params.trench_min_elongation, 0.5),
         max(_under(f["fill"], params.trench_max_fill, 0.06), straight),
-        _under(own_darkness(row), 0.6, 0.1),
+        _under(max(own_darkness(row), f["shadow_fraction"]), 0.6, 0.1),
         _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
@@ -153,6 +157,8 @@ def equipment_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
     return [
         max(dark, parts),
         max(row_of, parts, large),
+        max(_over(f["inner_width_m"], params.equipment_min_width_m, 0.4), parts),
+        max(_over(f["fill"], params.equipment_min_fill, 0.04), parts),
         _over(f["rect_length_m"], params.equipment_min_length_m, 1.5),
         _over(row["area_m2"], params.equipment_min_area_m2, 6.0),
         _under(row["area_m2"], params.equipment_max_area_m2, 400.0),
