@@ -50,7 +50,7 @@ class GroundParams:
     hut_max_aspect: Annotated[float, Field(gt=0.0)] = 5.0
     """Longer ones are walls, lines and rows."""
     hut_min_colour: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
-    """A dark roof differs in colour over this share at least; shadows and vehicles between shadows do not."""
+    """A dark roof without a row of peaks differs in colour over this share at least; shadows do not."""
     equipment_min_dark: Annotated[float, Field(ge=0.0, le=1.0)] = 0.45
     """Share darkened: vehicles are dark paint, and half of what is seen of them is their shadow."""
     equipment_min_length_m: Annotated[float, Field(gt=0.0)] = 8.0
@@ -133,6 +133,7 @@ def trench_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
 def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
     """Return the margin of each rule, in units of its softness; negative fails."""
     f = row["features"]
+    colour = f.get("colour_fraction", 0.0) if f["row_peaks"] < params.row_min_peaks else 0.0
     return [
         _over(f["fill"], params.hut_min_fill, 0.05),
         _over(min(f["rect_width_m"], 1.15 * f["inner_width_m"]), params.hut_min_width_m, 0.4),
@@ -140,7 +141,7 @@ def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
         _under(f["rect_length_m"], params.hut_max_length_m, 4.0),
         _under(f["rect_width_m"], params.hut_max_width_m, 2.0),
         _under(f["aspect"], params.hut_max_aspect, 0.5),
-        max(_under(own_darkness(row), 0.55, 0.1), _over(f.get("colour_fraction", 0.0), params.hut_min_colour, 0.1)),
+        max(_under(own_darkness(row), 0.55, 0.1), _over(colour, params.hut_min_colour, 0.1)),
         _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
