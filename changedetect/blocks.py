@@ -6,6 +6,7 @@ The one place that knows Dask. The same function gives the same bytes however it
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
     count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Scenes and blocks are the unit of parallel work; OpenCV's own threads would only get in each other's way.
     cv2.setNumThreads(1)
+    # Rasterio silences this about its own in-memory rasters, but by a filter that threads take from each other.
+    warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     if scheduler is None:
         yield Runner(workers=count)
         return
