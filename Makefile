@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Scenes and tests are what runs in parallel; linear algebra on threads of its own only slows them.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
 AOI ?= aoi/sergeyevka.yaml
 
 .PHONY: run test check bench clean

@@ -20,7 +20,8 @@ from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Gain, Look, Noise
 from changedetect.core.run import RunResults
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
-from changedetect.errors import ChangeDetectError, ConfigError
+from changedetect.core.scene import Scene
+from changedetect.errors import ChangeDetectError, ConfigError, DataError
 from changedetect.gather import (
     RunOptions,
     Series,
@@ -150,17 +151,23 @@ def examine_scene(
     scene, grid = member.scene, base_grid.coarsen(member.compared)
     nothing = geo_table([], DETECTION_COLUMNS, grid.crs)
     if member.reason is not None:
-        unseen = Look(scene.id, scene.acquired, np.ones(grid.shape, np.uint16), None, grid, False, member.reason)
-        return Examined(unseen, nothing)
+        return Examined(_unseen(scene, grid, member.reason), nothing)
     if member.is_baseline and not baseline_targets:
         quality = read_member(member, grid, config).quality
         return Examined(Look(scene.id, scene.acquired, quality, None, grid), nothing)
-    pair = compare_scene(member, grid, baselines[member.compared], config)
+    try:
+        pair = compare_scene(member, grid, baselines[member.compared], config)
+    except DataError as error:
+        return Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing)
     detections = describe_changes(member, pair, base_grid, zones, config)
     if member.is_baseline:
         detections = detections[detections["class"].isin(baseline_targets)]
     seen = np.where(pair.score.valid, pair.score.band("score"), np.float32(np.nan))
     return Examined(Look(scene.id, scene.acquired, pair.score.quality, seen, grid), detections, pair.noise)
+
+
+def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:
+    return Look(scene.id, scene.acquired, np.ones(grid.shape, np.uint16), None, grid, False, reason)
 
 
 def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], config: Config) -> Compared:
@@ -218,7 +225,7 @@ def tell_story(
         activity=activity,
         summary=summarize(activity, changes, aoi),
         looks=looks,
-        scene_records=scene_records(stack, series.outside, activity, [item.noise for item in examined]),
+        scene_records=scene_records(stack, series.outside, activity, examined),
         simulated=any(scene.simulated for scene in series.scenes),
     )
 

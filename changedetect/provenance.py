@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 
 from changedetect.blocks import Runner
 from changedetect.config import Config, preset_name
 from changedetect.core.progress import Progress
-from changedetect.core.results import Noise, Warp
+from changedetect.core.results import Look, Noise, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.times import to_iso
 from changedetect.gather import RunOptions, Series
@@ -94,19 +94,31 @@ def _relative(path: Path, base: Path) -> str:
     return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)
 
 
+class Seen(Protocol):
+    """What became of a scene after registration."""
+
+    @property
+    def look(self) -> Look:
+        """The look, with the reason why it was not used."""
+
+    @property
+    def noise(self) -> Noise | None:
+        """The scoring model, where it was scored."""
+
+
 def scene_records(
-    stack: Stack, outside: Sequence[Scene], activity: pd.DataFrame, noises: Sequence[Noise | None]
+    stack: Stack, outside: Sequence[Scene], activity: pd.DataFrame, examined: Sequence[Seen]
 ) -> tuple[dict[str, Any], ...]:
     """Return what became of each scene, in order of time: used or not and why, its registration, its noise."""
     clear = activity.drop_duplicates("scene_id").set_index("scene_id")["clear_fraction"]
     records = [
-        _record(member.scene, float(clear.get(member.scene.id, 0.0)), member.reason, member.warp)
+        _record(member.scene, float(clear.get(member.scene.id, 0.0)), item.look.reason, member.warp)
         | {
             "baseline": member.is_baseline,
             "compared_gsd_m": stack.grid.gsd_m * member.compared,
-            "noise": None if noise is None else _noise(noise),
+            "noise": None if item.noise is None else _noise(item.noise),
         }
-        for member, noise in zip(stack.members, noises, strict=True)
+        for member, item in zip(stack.members, examined, strict=True)
     ]
     records += [_record(scene, 0.0, "covers nothing of the AOI", None) for scene in outside]
     return tuple(sorted(records, key=lambda record: (record["datetime"], record["id"])))
