@@ -19,8 +19,8 @@ from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Gain, Look, Noise
 from changedetect.core.run import RunResults
-from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
 from changedetect.core.scene import Scene
+from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
 from changedetect.errors import ChangeDetectError, ConfigError, DataError
 from changedetect.gather import (
     RunOptions,
