@@ -56,10 +56,15 @@ class Runner:
             yield from compute(*tasks, scheduler="threads", num_workers=self.workers)
 
     def _on_cluster(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        futures = self.client.map(function, list(items), pure=False)
-        for future in futures:
+        # The function carries the baseline: sent once to each worker, not once with each item.
+        shared = self.client.scatter(function, broadcast=True, hash=False)
+        for future in [self.client.submit(_call, shared, item, pure=False) for item in items]:
             yield future.result()
             future.release()
+
+
+def _call(function: Callable[[T], R], item: T) -> R:
+    return function(item)
 
 
 @contextmanager

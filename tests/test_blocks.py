@@ -52,7 +52,7 @@ def test_runs_on_an_existing_dask_cluster():
     from distributed import LocalCluster
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
         open_runner(scheduler=cluster.scheduler_address) as runner,
     ):
         raster = noise()

@@ -90,7 +90,7 @@ def test_a_dask_cluster_gives_the_same_bytes(camp, tmp_path):
 
     path = rewritten(camp, tmp_path, lambda s: not is_coarse(s))
     run(path, RunOptions(out=tmp_path / "threads", sets=(FEW_PICTURES,)))
-    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster:
         run(path, RunOptions(out=tmp_path / "cluster", sets=(FEW_PICTURES,), scheduler=cluster.scheduler_address))
     for name in ("changes.geojson", "detections.geojson", "activity.csv"):
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "cluster" / name).read_bytes()

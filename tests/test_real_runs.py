@@ -16,7 +16,7 @@ from changedetect.pipeline import run
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not REAL.is_dir(), reason=f"no real imagery at {REAL}")]
 
-LEAST_F1 = {"aguasclaras": 0.05, "mumbai": 0.15, "rennes": 0.3, "saclay_e": 0.15, "taizhou": 0.3}
+LEAST_F1 = {"aguasclaras": 0.05, "mumbai": 0.06, "rennes": 0.15, "saclay_e": 0.15, "taizhou": 0.3}
 """Far below what is measured: a run that falls under it is broken, not merely worse."""
 
 
