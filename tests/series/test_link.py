@@ -135,12 +135,30 @@ def test_a_structure_links_over_a_cloudy_look_and_over_an_absent_one():
 
 def test_a_structure_seen_once_and_then_clearly_absent_is_doubted():
     looks = [look(n) for n in range(5)]
-    once, _ = link(detections(detection(1, TRENCH, "trench")), looks, AOI, PARAMS)
+    keep = replace(PARAMS, keep_seen_once=True)
+    once, _ = link(detections(detection(1, TRENCH, "trench")), looks, AOI, keep)
     last, _ = link(detections(detection(4, TRENCH, "trench")), looks, AOI, PARAMS)
     assert once.iloc[0]["flags"] == ("seen_once",)
     assert last.iloc[0]["flags"] == ()
     assert once.iloc[0]["confidence"] == pytest.approx(0.8 * np.sqrt(2 / 5))
     assert last.iloc[0]["confidence"] == pytest.approx(0.8)
+
+
+def test_a_structure_that_one_look_made_and_the_next_ones_unmade_is_not_told():
+    looks = [look(n) for n in range(5)]
+    changes, left = link(detections(detection(1, TRENCH, "trench")), looks, AOI, PARAMS)
+    assert len(changes) == 0
+    assert list(left["change_id"]) == [None]
+    ship, _ = link(detections(detection(1, TRENCH, "vessel")), looks, AOI, PARAMS)
+    assert len(ship) == 1
+
+
+def test_what_is_not_sure_enough_is_not_told_but_kept_as_a_detection():
+    looks = [look(n) for n in range(3)]
+    rows = detections(detection(2, TRENCH, "trench", confidence=0.39), detection(2, pixels(30, 4, 30, 20), "trench"))
+    changes, left = link(rows, looks, AOI, PARAMS)
+    assert len(changes) == 1
+    assert list(left["change_id"].isna()) == [True, False]
 
 
 def test_class_is_the_vote_by_confidence_and_measures_are_those_of_the_finest_sure_look():
@@ -252,7 +270,9 @@ def test_laws_of_time_and_order(found, weather, random):
         assert change["gone_by"] is pd.NaT or change["last_seen"] < change["gone_by"]
         assert 0 <= change["confidence"] <= 1
         assert len(change["looks"]) == 6
-    assert linked["change_id"].isin(changes["id"]).all()
+    assert set(linked["change_id"].dropna()) == set(changes["id"])
+    everything = replace(PARAMS, keep_seen_once=True, min_confidence=0.0)
+    assert link(detections(*rows), looks, AOI, everything)[1]["change_id"].notna().all()
     assert changes["id"].is_unique
     random.shuffle(rows)
     again, _ = link(detections(*rows), looks[::-1], AOI, PARAMS)

@@ -46,8 +46,8 @@ def link(
     Returns
     -------
     tuple of GeoDataFrame
-        `CHANGE_COLUMNS`, sorted by first seen and identifier, and the linked detections in their own order. What
-        lies on looks that were not used is dropped.
+        `CHANGE_COLUMNS`, sorted by first seen and identifier, and the linked detections in their own order, their
+        `change_id` None where no change was believed. What lies on looks that were not used is dropped.
 
     Raises
     ------
@@ -71,12 +71,20 @@ def link(
     by_look: list[list[Item]] = [[item for item in items if item.look == index] for index in range(len(looks))]
     table = kept.to_dict("records")
     records = [_record(track, table, looks, by_look, params) for track in tracks]
+    believed = [i for i, record in enumerate(records) if _is_believed(record, params)]
+    tracks, records = [tracks[i] for i in believed], [records[i] for i in believed]
     named = _with_ids(records, aoi, params)
     change_of = {item.row: record["id"] for track, record in zip(tracks, named, strict=True) for item in track.items}
-    linked = kept.assign(change_id=[change_of[row] for row in range(len(kept))])
+    linked = kept.assign(change_id=[change_of.get(row) for row in range(len(kept))])
     linked["change_id"] = linked["change_id"].astype("object")
     rows = sorted(named, key=lambda record: (record["first_seen"], record["id"]))
     return geo_table(rows, CHANGE_COLUMNS, str(detections.crs)), linked
+
+
+def _is_believed(record: dict[str, Any], params: LinkParams) -> bool:
+    """Return whether a change is told: sure enough, and no structure that one look made and the next ones unmade."""
+    passing = "seen_once" in record["flags"] and not params.keep_seen_once
+    return not passing and record["confidence"] >= params.min_confidence
 
 
 def _usable(detections: gpd.GeoDataFrame, looks: Sequence[Look], baseline_ids: Collection[str]) -> gpd.GeoDataFrame:

@@ -43,5 +43,10 @@ class LinkParams:
     """How far another look's confidence counts: 0 not at all, 1 as fully independent evidence."""
     min_absent_once: Annotated[int, Field(ge=1)] = 2
     """A structure seen on one look and clearly absent on this many later ones is flagged `seen_once`."""
+    keep_seen_once: bool = False
+    """Whether such a structure is told as a change: what is built stays, so one look of haze or wet ground made it. Its
+    detection stays in detections.geojson."""
+    min_confidence: Share = 0.4
+    """Changes less sure than this are not told; their detections stay. Weak re-roofings, mostly false, lie below."""
     max_points: Annotated[int, Field(ge=16)] = 4096
     """Pixels sampled under one outline at most."""
