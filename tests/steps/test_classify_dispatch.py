@@ -173,3 +173,9 @@ def test_an_unlikely_class_is_likelier_something_else() -> None:
     result = classify(table(near, far), RASTER, BASELINE, ALL, ClassifyParams())
     assert np.all(result["class"] == "other")
     assert result["confidence"].iloc[0] <= result["confidence"].iloc[1]
+
+
+@pytest.mark.parametrize(("gsd_m", "named"), [(0.5, ["hut", "trench"]), (3.0, ["hut", "trench"]), (5.0, ["other"] * 2)])
+def test_nothing_on_the_ground_is_named_where_it_is_but_a_few_pixels(gsd_m: float, named: list[str]) -> None:
+    rows = [thing() | {"gsd_m": gsd_m}, thing(120.0, (15, 0), **LINE) | {"gsd_m": gsd_m}]
+    assert classes(*rows) == named

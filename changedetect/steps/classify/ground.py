@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class GroundParams:
     """Sizes and shares that tell a trench, a hut and a row of vehicles from each other."""
 
+    coarsest_gsd_m: Annotated[float, Field(gt=0.0)] = 3.5
+    """Pixel size beyond which nothing here is named: a hut is one to four pixels, and so is a corner of a field."""
     trench_min_length_m: Annotated[float, Field(gt=0.0)] = 16.0
     """A squad's trench is 50 m; shorter lines than a third of that are kerbs, shadows and tracks."""
     trench_max_width_m: Annotated[float, Field(gt=0.0)] = 10.5
@@ -207,7 +209,9 @@ def _one_item(_row: dict[str, Any], _params: GroundParams) -> tuple[int, int, in
 def _propose(detections: gpd.GeoDataFrame, margins: Any, params: GroundParams, count: Any = _one_item) -> pd.DataFrame:
     rows = []
     for row in detections.to_dict("records"):
-        confidence = confidence_of(row["features"]["high_sigma"], margins(row, params), params)
+        confidence = 0.0
+        if row["gsd_m"] <= params.coarsest_gsd_m:
+            confidence = confidence_of(row["features"]["high_sigma"], margins(row, params), params)
         number, low, high = count(row, params)
         flags = _flags(row, params)
         rows.append({"confidence": confidence, "count": number, "count_low": low, "count_high": high, "flags": flags})
