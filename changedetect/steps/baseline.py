@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import cv2
 import numpy as np
 from pydantic import Field
 
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
     from changedetect.core.raster import Raster
 
+    Mask = NDArray[np.bool_]
+
 _STRIPE_PX = 2_000_000
 _VISIBLE = ("blue", "green", "red", "pan")
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,24 @@ class BaselineParams:
     """Rank of the look taken for `emptiest`: low enough to be empty, not so low as to be a cloud shadow."""
     min_looks_for_spread: Annotated[int, Field(ge=3)] = 3
     """Two looks cannot tell which of them is odd."""
+    clear_objects_m: Annotated[float, Field(ge=0.0)] = 0.0
+    """With `emptiest`: even surfaces are taken as they usually are, and things on them that hold no disc of this
+    diameter are replaced by the surface around them, though they stand there on all looks. 0: they stay, as they
+    must wherever buildings are as small as what comes and goes."""
+    surface_relief: Share = 0.12
+    """An even surface: its brightness ranges by no more than this share of itself within `surface_reach_m`."""
+    surface_reach_m: Annotated[float, Field(gt=0.0)] = 4.0
+    """Two joints of concrete slabs, and the blur around things that stand there."""
+    surface_max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.15
+    """Where there is near infrared and red, greener ground is no apron, however even it is."""
+    surface_min_share: Annotated[float, Field(ge=0.0)] = 10.0
+    """An apron is larger than this many squares of `clear_objects_m`; smaller even ground is roofs and yards."""
+    cleared_max_share: Annotated[float, Field(ge=0.0)] = 3.0
+    """What is cleared, touching shadows included, is smaller than this many such squares: no strip of grass."""
+    enclosed_share: Share = 0.65
+    """Share of its rim that lies on the surface: less is a corner of the surface or a thing at its edge."""
+    same_surface: Share = 0.06
+    """Relative difference in every band up to which a look shows the surface itself."""
 
 
 def fit_baseline(rasters: Sequence[Raster], params: BaselineParams) -> Baseline:
@@ -77,6 +101,8 @@ def fit_baseline(rasters: Sequence[Raster], params: BaselineParams) -> Baseline:
         clear = np.stack([raster.valid[part] for raster in rasters])
         centre[:, part], spread[:, part] = _summarise(stack, clear, first.bands, params)
         looks[part] = clear.sum(axis=0)
+    if params.centre == "emptiest" and params.clear_objects_m > 0 and any(b in _VISIBLE for b in first.bands):
+        _clear_objects(centre, spread, looks > 0, rasters, params)
     return Baseline(centre, spread, looks, first.grid, first.bands, first.unit)
 
 
@@ -118,3 +144,85 @@ def _emptiest(
     chosen = np.take_along_axis(order, rank[None], axis=0)
     values = np.take_along_axis(stack, chosen[:, None], axis=0)[0]
     return np.where(count > 0, values, np.float32(0))
+
+
+def _clear_objects(
+    centre: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    known: Mask,
+    rasters: Sequence[Raster],
+    params: BaselineParams,
+) -> None:
+    """Set, in place, even surfaces to their usual state, and what stands on them to the surface.
+
+    That is the look that shows the surface best, with its stains; where none does, what is around.
+    """
+    gsd_m, bands = rasters[0].grid.gsd_m, rasters[0].bands
+    # What is usual, since the darkest look of an apron may be the soft edge of a cloud's shadow.
+    usual = fit_baseline(rasters, replace(params, centre="median")).centre
+    brightness = usual[[i for i, name in enumerate(bands) if name in _VISIBLE]].mean(axis=0)
+    if "nir" in bands and "red" in bands:
+        nir, red = usual[bands.index("nir")], usual[bands.index("red")]
+        brightness[nir - red > params.surface_max_ndvi * (nir + red)] = 0
+    surface, things = _find_things(brightness, known, gsd_m, params)
+    centre[:, surface] = usual[:, surface]
+    at = np.nonzero(things)
+    if at[0].size == 0:
+        return
+    around = _smooth_from(np.concatenate([usual, spread]), surface, params.clear_objects_m / 4 / gsd_m)
+    level, varies = np.split(around[:, at[0], at[1]], 2)
+    best = np.full(at[0].size, np.float32(params.same_surface))
+    filled = level.copy()
+    for raster in rasters:
+        seen = raster.data[:, at[0], at[1]]
+        off = np.max(np.abs(seen - level) / np.maximum(level, np.float32(1e-6)), axis=0)
+        better = raster.valid[at] & (off < best)
+        best[better], filled[:, better] = off[better], seen[:, better]
+    centre[:, at[0], at[1]], spread[:, at[0], at[1]] = filled, varies
+
+
+def _find_things(
+    brightness: NDArray[np.float32], known: Mask, gsd_m: float, params: BaselineParams
+) -> tuple[Mask, Mask]:
+    """Return the even surfaces, (row, col), and the compact things that stand enclosed by them."""
+    size_px = params.clear_objects_m / gsd_m
+    kernel = _disc(max(1, round(params.surface_reach_m / gsd_m)))
+    relief = cv2.morphologyEx(brightness, cv2.MORPH_GRADIENT, kernel)
+    even = known & (brightness > 0) & (relief < params.surface_relief * brightness)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(even.astype(np.uint8), connectivity=4)
+    large = 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= params.surface_min_share * size_px**2)
+    surfaces, things = np.isin(labels, large), np.zeros(known.shape, bool)
+    for label in large:
+        # One by one: the end of a light taxiway on a dark runway is enclosed by two of them.
+        things |= _enclosed_by(labels == label, surfaces, known, size_px, params)
+    return surfaces, things
+
+
+def _enclosed_by(surface: Mask, surfaces: Mask, known: Mask, size_px: float, params: BaselineParams) -> Mask:
+    """Return the compact things that stand on one of the surfaces, away from the others, with their blurred rims."""
+    reach = max(1, round(size_px / 2))
+    closed = cv2.morphologyEx(np.pad(surface, reach).astype(np.uint8), cv2.MORPH_CLOSE, _disc(reach))
+    gaps = (closed[reach:-reach, reach:-reach] > 0) & ~surface & known
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(gaps.astype(np.uint8), connectivity=4)
+    around = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
+    rim = (around > 0) & (labels == 0)
+    n_rim = np.maximum(np.bincount(around[rim], minlength=count), 1)
+    own = np.bincount(around[rim & surface], minlength=count) / n_rim
+    other = np.bincount(around[rim & surfaces & ~surface], minlength=count) / n_rim
+    other += np.bincount(labels[surfaces & ~surface], minlength=count)
+    keep = (own >= params.enclosed_share) & (other == 0)
+    keep &= stats[:, cv2.CC_STAT_AREA] <= params.cleared_max_share * size_px**2
+    keep[0] = False
+    return np.asarray(keep[around] & known)
+
+
+def _smooth_from(planes: NDArray[np.float32], mask: Mask, sigma_px: float) -> NDArray[np.float32]:
+    """Return each plane's Gaussian mean over the mask's pixels alone; 0 far from all of them."""
+    weight = mask.astype(np.float32)
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma_px), np.float32(1e-6))
+    return np.stack([cv2.GaussianBlur(plane * weight, (0, 0), sigma_px) / total for plane in planes])
+
+
+def _disc(radius_px: int) -> NDArray[np.uint8]:
+    y, x = np.ogrid[-radius_px : radius_px + 1, -radius_px : radius_px + 1]
+    return np.asarray(x * x + y * y <= radius_px * radius_px + 0.5, np.uint8)

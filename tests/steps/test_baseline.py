@@ -72,3 +72,78 @@ def test_no_scene_is_refused() -> None:
 def test_differing_bands_are_refused() -> None:
     with pytest.raises(DataError, match="baseline scenes differ in bands or unit"):
         fit_baseline([LOOKS[0], LOOKS[1].select(("red",))], BaselineParams())
+
+
+SIZE = 120
+BLOCK = np.s_[56:64, 56:64]
+
+
+def apron(standing: float | None, where: tuple[slice, slice] = BLOCK, seed: int = 0) -> Raster:
+    """Return smooth ground of 0.22 with rough ground right of column 90, and a block that stands on it."""
+    rng = np.random.default_rng(seed)
+    plane = np.full((SIZE, SIZE), 0.22) * (1 + 0.01 * rng.standard_normal((SIZE, SIZE)))
+    plane[:, 90:] *= 1 + 0.4 * np.random.default_rng(99).standard_normal((SIZE, SIZE - 90))
+    if standing is not None:
+        plane[where] = standing
+    return Raster.make(
+        np.stack([plane, 1.1 * plane]).astype(np.float32), make_grid(SIZE, 3.0), BANDS, "reflectance", None
+    )
+
+
+def clearing(size_m: float = 40.0) -> BaselineParams:
+    return BaselineParams(centre="emptiest", emptiest_percentile=0.0, clear_objects_m=size_m)
+
+
+@pytest.mark.parametrize("standing", [0.40, 0.08])
+def test_what_always_stands_on_an_apron_is_cleared(standing: float) -> None:
+    looks = [apron(standing, seed=i) for i in range(4)]
+    bare = fit_baseline([apron(None, seed=i) for i in range(4)], clearing())
+    cleared = fit_baseline(looks, clearing())
+    np.testing.assert_allclose(cleared.centre[:, 50:70, 50:70], bare.centre[:, 50:70, 50:70], rtol=0.06)
+    # a spread of none, as something that never moves has, would be a claim about the ground beneath
+    assert (cleared.spread[:, 50:70, 50:70] > 0).all()
+
+
+def test_a_look_that_shows_the_apron_is_taken_whole() -> None:
+    looks = [apron(0.10, seed=i) for i in range(3)] + [apron(None, seed=3)]
+    cleared = fit_baseline(looks, clearing())
+    np.testing.assert_array_equal(cleared.centre[:, 58:62, 58:62], looks[3].data[:, 58:62, 58:62])
+
+
+@pytest.mark.parametrize("where", [np.s_[30:70, 20:60], np.s_[50:58, 84:92]])
+def test_large_blocks_and_those_at_the_edge_of_rough_ground_stay(where: tuple[slice, slice]) -> None:
+    looks = [apron(0.40, where, seed=i) for i in range(4)]
+    kept = fit_baseline(looks, BaselineParams(centre="emptiest", emptiest_percentile=0.0))
+    cleared = fit_baseline(looks, clearing())
+    np.testing.assert_array_equal(cleared.centre[:, *where], kept.centre[:, *where])
+
+
+def test_rough_and_green_ground_is_not_touched() -> None:
+    looks = [apron(0.40, seed=i) for i in range(4)]
+    kept = fit_baseline(looks, BaselineParams(centre="emptiest", emptiest_percentile=0.0))
+    cleared = fit_baseline(looks, clearing())
+    np.testing.assert_array_equal(cleared.centre[:, :, 92:], kept.centre[:, :, 92:])
+    green = [
+        Raster.make(r.data * np.array([1, 3], np.float32)[:, None, None], r.grid, BANDS, r.unit, None) for r in looks
+    ]
+    np.testing.assert_array_equal(
+        fit_baseline(green, clearing()).centre,
+        fit_baseline(green, BaselineParams(centre="emptiest", emptiest_percentile=0.0)).centre,
+    )
+
+
+def test_nothing_is_cleared_unless_asked_for() -> None:
+    looks = [apron(0.40, seed=i) for i in range(4)]
+    assert BaselineParams().clear_objects_m == 0
+    block = fit_baseline(looks, BaselineParams(centre="emptiest", emptiest_percentile=0.0)).centre[0][BLOCK]
+    np.testing.assert_allclose(block, 0.40, rtol=1e-6)
+    median = fit_baseline(looks, BaselineParams(centre="median", clear_objects_m=40.0)).centre[0][BLOCK]
+    np.testing.assert_allclose(median, 0.40, rtol=1e-6)
+
+
+def test_light_strips_on_dark_ground_are_no_things() -> None:
+    """The end of a taxiway on a runway is enclosed by the runway and by itself."""
+    plane = np.full((SIZE, SIZE), 0.10, np.float32)
+    plane[50:62, 60:] = 0.22
+    looks = [Raster.make(np.stack([plane, plane]), make_grid(SIZE, 3.0), BANDS, "reflectance", None)] * 3
+    np.testing.assert_array_equal(fit_baseline(looks, clearing()).centre, looks[0].data)
