@@ -6,8 +6,9 @@ import datetime as dt
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from changedetect.config import Config, load_config, parse_sets, sensors
 from changedetect.core.aoi import Aoi
@@ -55,6 +56,8 @@ class Series:
     truth: Path | None = None
     """What was planted, for simulated scenes."""
     warnings: tuple[str, ...] = ()
+    simulation: dict[str, Any] | None = None
+    """How the scenes were simulated, seed and all; None for real ones."""
 
 
 def load_place(aoi_path: str | Path, options: RunOptions) -> tuple[Aoi, Config]:
@@ -129,7 +132,8 @@ def gathered(aoi: Aoi, options: RunOptions, progress: Progress | None = None) ->
         return
     with tempfile.TemporaryDirectory(prefix="changedetect-") as folder:
         written = write_simulated(aoi, Path(folder), progress)
-        yield _series(load_aoi(written), options, Path(folder) / "truth.geojson")
+        series = _series(load_aoi(written), options, Path(folder) / "truth.geojson")
+        yield replace(series, simulation=asdict(_simulate_params(aoi)))
 
 
 def write_simulated(aoi: Aoi, folder: Path, progress: Progress | None = None) -> Path:

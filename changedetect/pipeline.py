@@ -10,6 +10,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import psutil
 
 from changedetect.blocks import Runner, map_blocks, open_runner
 from changedetect.config import Config, load_config
@@ -39,7 +40,7 @@ from changedetect.pictures import extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
-from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member
+from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member, require_memory
 from changedetect.steps.classify import classify
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
@@ -116,6 +117,7 @@ def register_series(series: Series, config: Config, runner: Runner, watch: Stopw
     """Return the scenes on one grid, registered to one reference, with their baseline."""
     grid = plan_grid(series.aoi, series.scenes, config.grid)
     members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes))
+    require_memory(members, grid, runner.workers, psutil.virtual_memory().available)
     watch.stage("register", len(members) + sum(m.is_baseline for m in members))
     return build_stack(members, grid, config, watch.counted(runner))
 

@@ -75,6 +75,7 @@ def describe_run(series: Series, config: Config, options: RunOptions, stack: Sta
         "preset": preset_name(series.aoi),
         "baseline_until": to_iso(until),
         "overrides": list(options.sets),
+        "simulation": series.simulation,
         "settings": config.as_dict(),
         "inputs": _inputs(series),
         "reference": stack.reference.scene.id,

@@ -42,6 +42,7 @@ def test_every_place_runs_on_simulated_scenes_and_is_scored(path, tmp_path):
             assert scene["reason"]
             assert (activity.loc[activity["scene_id"] == scene["id"], "status"] == "obscured").all()
     assert evaluate(tmp_path / "out", tmp_path / "out" / "truth.geojson")
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["simulation"]["seed"] == 7
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,18 @@ def test_scenes_all_under_cloud_are_nothing_to_do(camp, tmp_path):
         scene["mask"] = str(tmp_path / "cloud.tif")
     path.write_text(yaml.safe_dump(block))
     with pytest.raises(NothingToDoError, match="nothing of the AOI is clear on any baseline scene"):
+        run(path, RunOptions(out=tmp_path / "out"))
+
+
+def test_a_job_larger_than_memory_is_refused_before_pixels_are_read(camp, tmp_path, monkeypatch):
+    import psutil
+
+    little = psutil.virtual_memory()._replace(available=50_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
+    path = rewritten(camp, tmp_path, lambda s: not is_coarse(s))
+    with pytest.raises(
+        DataError, match=r"would not fit in memory; found 0\.\d GB .*needed at most 0\.1 GB; try: a smaller"
+    ):
         run(path, RunOptions(out=tmp_path / "out"))
 
 

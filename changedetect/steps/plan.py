@@ -30,7 +30,7 @@ class GridParams:
     halo_m: Annotated[float, Field(ge=0, le=5000)] = 30.0
     """Ground read beyond the AOI, so that filters and registration see past its edge."""
     max_pixels: Annotated[int, Field(gt=0)] = 400_000_000
-    """Largest grid that is attempted; beyond it whole-image stages would not fit in memory."""
+    """Largest grid that is attempted, whatever the memory."""
 
 
 def plan_grid(aoi: Aoi, scenes: Sequence[Scene], params: GridParams | None = None) -> Grid:
