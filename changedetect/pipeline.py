@@ -15,6 +15,7 @@ import psutil
 from changedetect.blocks import Runner, map_blocks, open_runner
 from changedetect.config import Config, load_config
 from changedetect.core.aoi import PRESENCES, Aoi
+from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.raster import Raster
@@ -46,7 +47,7 @@ from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
-from changedetect.steps.plan import plan_grid, to_crs
+from changedetect.steps.plan import plan_grid
 from changedetect.steps.score import change_score, estimate_noise, halo_px
 
 

@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 from changedetect.blocks import Runner
 from changedetect.config import Config, sensors
 from changedetect.core.aoi import Aoi
+from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Warp
@@ -24,7 +25,6 @@ from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
 from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
-from changedetect.steps.plan import to_crs
 from changedetect.steps.register import estimate_shift
 
 COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
@@ -66,14 +66,18 @@ class Stack:
 
 
 def plan_members(scenes: Sequence[Scene], grid: Grid, is_baseline: Sequence[bool]) -> list[Member]:
-    """Return each scene with the grid it is compared on: the coarser of its own and the baseline's that suits it."""
+    """Return each scene with its place in the series; until registered, its own grid is the one it is compared on."""
     factors = [_factor(scene, grid) for scene in scenes]
-    baseline_factors = sorted({f for f, base in zip(factors, is_baseline, strict=True) if base})
-    members = []
-    for scene, factor, base in zip(scenes, factors, is_baseline, strict=True):
-        compared = min(max(factor, other) for other in baseline_factors)
-        members.append(Member(scene, base, factor, compared))
-    return members
+    return [Member(scene, base, k, k) for scene, k, base in zip(scenes, factors, is_baseline, strict=True)]
+
+
+def choose_grids(members: Sequence[Member]) -> tuple[Member, ...]:
+    """Return members with the grid each is compared on: the coarser of its own and that of the baseline that suits it.
+
+    Only baseline scenes that could be registered count: a fine one under cloud leaves the coarse one to compare with.
+    """
+    usable = sorted({member.factor for member in members if member.is_baseline and member.reason is None})
+    return tuple(replace(m, compared=min(max(m.factor, other) for other in usable)) for m in members)
 
 
 def _factor(scene: Scene, grid: Grid) -> int:
@@ -170,7 +174,7 @@ def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: R
     """
     reference = choose_reference(members, grid, config, runner)
     work = partial(register_member, reference=reference, grid=grid, config=config)
-    registered = tuple(runner.map(work, list(members)))
+    registered = choose_grids(list(runner.map(work, list(members))))
     reference = next(m for m in registered if m.scene.id == reference.scene.id)
     _require_usable(registered)
     factors = sorted({m.compared for m in registered if m.reason is None})

@@ -14,6 +14,7 @@ import pandas as pd
 from pyogrio.errors import DataSourceError
 from shapely.geometry import MultiPolygon, Polygon, box, shape
 
+from changedetect.core.geometry import to_crs
 from changedetect.core.times import from_iso
 from changedetect.errors import DataError
 
@@ -164,7 +165,7 @@ def _area(run: dict[str, Any], crs: str) -> Polygon | MultiPolygon | None:
     a, _, left, _, e, top = grid["transform"]
     rows, cols = grid["shape"]
     extent = box(left, top + e * rows, left + a * cols, top)
-    return gpd.GeoSeries([shape(place)], crs=4326).to_crs(crs).iloc[0].intersection(extent)
+    return to_crs(shape(place), crs).intersection(extent)
 
 
 def _true_activity(data: dict[str, Any], outputs: Outputs) -> pd.DataFrame | None:

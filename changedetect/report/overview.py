@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 from PIL import Image, ImageDraw
 
 from changedetect.core.aoi import TARGETS
+from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.times import to_iso
 from changedetect.report import images
@@ -81,7 +81,7 @@ def _times_present(change: Mapping[str, Any]) -> list[str | None]:
 
 
 def _area(results: RunResults) -> BaseGeometry:
-    return gpd.GeoSeries([results.aoi.geometry], crs=4326).to_crs(results.grid.crs).iloc[0]
+    return to_crs(results.aoi.geometry, results.grid.crs)
 
 
 def _draw_head(page: Image.Image, results: RunResults) -> None:

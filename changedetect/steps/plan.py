@@ -14,6 +14,7 @@ from shapely import union_all
 from shapely.geometry.base import BaseGeometry
 
 from changedetect.core.aoi import Aoi
+from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.scene import Scene
 from changedetect.errors import ConfigError, DataError, NothingToDoError
@@ -68,11 +69,6 @@ def plan_grid(aoi: Aoi, scenes: Sequence[Scene], params: GridParams | None = Non
             hint=f"a smaller geometry or --set grid.gsd_m={gsd_m * 2:g}",
         )
     return Grid.from_bounds(crs, (left - halo, bottom - halo, right + halo, top + halo), gsd_m)
-
-
-def to_crs(geometry: BaseGeometry, crs: str) -> BaseGeometry:
-    """Return a WGS 84 geometry in another reference system."""
-    return gpd.GeoSeries([geometry], crs=4326).to_crs(crs).iloc[0]
 
 
 def _projected(crs: str | None, geometry: BaseGeometry) -> str:

@@ -4,9 +4,10 @@ import pytest
 from shapely.geometry import box
 
 from changedetect.core.aoi import Aoi, Location
+from changedetect.core.geometry import to_crs
 from changedetect.core.scene import Scene
 from changedetect.errors import ConfigError, DataError, NothingToDoError
-from changedetect.steps.plan import GridParams, plan_grid, to_crs
+from changedetect.steps.plan import GridParams, plan_grid
 
 AOI = Aoi("a", "A", Location("test"), box(131.0, 44.0, 131.02, 44.01), ("trench",), [])
 

@@ -1,0 +1,12 @@
+"""Geometry: WGS 84 shapes brought onto the ground of a grid."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+from shapely.geometry.base import BaseGeometry
+
+
+def to_crs(geometry: BaseGeometry, crs: str) -> BaseGeometry:
+    """Return a WGS 84 geometry in another reference system."""
+    moved: BaseGeometry = gpd.GeoSeries([geometry], crs=4326).to_crs(crs).iloc[0]
+    return moved

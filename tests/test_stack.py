@@ -1,0 +1,37 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from shapely.geometry import box
+
+from changedetect.core.grid import Grid
+from changedetect.core.scene import Scene
+from changedetect.stack import choose_grids, plan_members
+
+GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
+
+
+def series(*gsds_m, baseline):
+    start = datetime(2024, 9, 1, tzinfo=UTC)
+    scenes = [
+        Scene(str(n), start + timedelta(days=n), (), gsd_m, box(131, 44, 132, 45)) for n, gsd_m in enumerate(gsds_m)
+    ]
+    return plan_members(scenes, GRID, [n < baseline for n in range(len(scenes))])
+
+
+@pytest.mark.parametrize(
+    ("gsds_m", "baseline", "compared"),
+    [
+        ((0.5, 0.5, 3.0), 1, [1, 1, 6]),
+        ((3.0, 0.5, 3.0), 1, [6, 6, 6]),
+        ((3.0, 0.5, 0.5, 3.0), 2, [6, 1, 1, 6]),
+    ],
+)
+def test_each_scene_is_compared_at_the_coarser_of_the_two(gsds_m, baseline, compared):
+    assert [member.compared for member in choose_grids(series(*gsds_m, baseline=baseline))] == compared
+
+
+def test_a_baseline_scene_that_could_not_be_registered_does_not_count():
+    coarse, fine, after = series(3.0, 0.5, 0.5, baseline=2)
+    clouded = replace(fine, reason="obscured: 1% of the area is clear")
+    assert choose_grids([coarse, clouded, after])[2].compared == 6
