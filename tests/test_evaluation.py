@@ -265,7 +265,8 @@ def test_an_unseen_place_called_empty_is_named(tmp_path):
         true_row(i, count=c, hidden_fraction=h) for i, (c, h) in enumerate([(1, 1), (0, 0.96), (1, 1), (1, 0.9)])
     ]
     unseen = judged(tmp_path, [], [], rows, true_rows)["unseen_as_empty"]
-    assert unseen == {"n_hidden": 3, "called_seen": 2, "called_empty": 2, "empty_but_occupied": 1}
+    expected = {"n_hidden": 3, "called_seen": 2, "called_clear": 1, "called_empty": 2, "empty_but_occupied": 1}
+    assert unseen == expected
 
 
 def test_truth_without_properties_is_enough_for_recall(tmp_path):
@@ -280,6 +281,7 @@ def test_truth_without_properties_is_enough_for_recall(tmp_path):
         "status",
         "dating",
         "counting and days present",
+        "registration",
     ]
     assert as_tables(result)
 

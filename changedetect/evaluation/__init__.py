@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from changedetect.evaluation.confidence import score_confidence
 from changedetect.evaluation.counts import join_activity, score_counting, score_days, score_unseen
+from changedetect.evaluation.groups import score_groups
 from changedetect.evaluation.match import EvaluateParams, match
 from changedetect.evaluation.objects import score_classes, score_dating, score_false_alarms, score_status
 from changedetect.evaluation.read import Outputs, Truth, read_outputs, read_truth
+from changedetect.evaluation.shifts import score_shifts
 from changedetect.evaluation.show import as_tables
+from changedetect.evaluation.sizes import score_sizes
 
 __all__ = ["EvaluateParams", "as_tables", "evaluate"]
 
@@ -28,8 +32,10 @@ def evaluate(out_dir: str | Path, truth_path: str | Path, params: EvaluateParams
     out_dir : path
         A folder written by `run`.
     truth_path : path
-        Polygons in any vector format, with optional properties class, status, start, end, zone; GeoJSON may carry
-        the foreign member `activity` (rows of datetime, zone, class, count, hidden_fraction).
+        Polygons in any vector format, with optional properties class, status, start, end, zone, count, area_m2,
+        length_m, width_m; GeoJSON may carry
+        the foreign members `activity` (rows of datetime, zone, class, count, hidden_fraction) and `registration`
+        (rows of scene_id, dx_m, dy_m: the shift that brings a scene onto the first one at the area's middle).
 
     Raises
     ------
@@ -46,11 +52,16 @@ def evaluate(out_dir: str | Path, truth_path: str | Path, params: EvaluateParams
         "truth": str(truth_path),
         "simulated": outputs.simulated,
         "n_changes": len(outputs.changes),
+        "n_explained": outputs.n_explained,
         "n_observable": len(matched.observable),
         **score_classes(outputs, truth, matched),
         "false_alarms": score_false_alarms(outputs, matched),
         "status": None if "status" in truth.missing else score_status(outputs, truth, matched),
         "dating": score_dating(outputs, truth, matched) if dated else None,
+        "confidence": score_confidence(outputs, truth, matched),
+        "sizes": score_sizes(outputs, truth, matched, params),
+        "groups": score_groups(outputs, truth, params),
+        "registration": score_shifts(outputs, truth),
         **_score_activity(outputs, truth, params),
     }
     return result | {"not_evaluated": _not_evaluated(outputs, truth)}
@@ -62,7 +73,7 @@ def _score_activity(outputs: Outputs, truth: Truth, params: EvaluateParams) -> d
     both = join_activity(outputs.activity, truth.activity)
     told = both["hidden_fraction"].notna().any()
     return {
-        "counting": score_counting(both),
+        "counting": score_counting(both, params),
         "days": score_days(both),
         "unseen_as_empty": score_unseen(both, params) if told else None,
     }
@@ -79,4 +90,6 @@ def _not_evaluated(outputs: Outputs, truth: Truth) -> list[str]:
         reasons.append("counting and days present: no `activity` in the truth")
     elif truth.activity["hidden_fraction"].isna().all():
         reasons.append("unseen places called empty: no `hidden_fraction` in the truth's activity")
+    if truth.shifts is None:
+        reasons.append("registration: no `registration` in the truth")
     return reasons

@@ -24,18 +24,23 @@ def join_activity(said: pd.DataFrame, true: pd.DataFrame) -> pd.DataFrame:
     return both
 
 
-def score_counting(both: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return per zone and class how well items are counted on clear looks: exact share, errors."""
+def score_counting(both: pd.DataFrame, params: EvaluateParams) -> list[dict[str, Any]]:
+    """Return per zone and class how well items are counted on clear looks: exact share, close ones, errors.
+
+    `close` is asked of looks with something there: the share of counts within `count_error` of the truth.
+    """
     rows = []
     for (zone, kind), group in both[both["status"] == "clear"].groupby(["zone", "class"], sort=True):
         error = group["count"] - group["true_count"]
         there = group["true_count"] > 0
-        relative = (error[there].abs() / group.loc[there, "true_count"]).median() if there.any() else None
+        off = error[there].abs() / group.loc[there, "true_count"]
+        relative = off.median() if there.any() else None
         rows.append(
             {
                 "zone": zone,
                 "class": kind,
                 "exact": share(int((error == 0).sum()), len(group)),
+                "close": share(int((off <= params.count_error).sum()), int(there.sum())),
                 "mean_absolute_error": round(float(error.abs().mean()), 3),
                 "mean_error": round(float(error.mean()), 3),
                 "median_relative_error": None if relative is None else round(float(relative), 3),
@@ -73,12 +78,13 @@ def score_days(both: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def score_unseen(both: pd.DataFrame, params: EvaluateParams) -> dict[str, Any]:
-    """Return how many rows call a hidden place seen (clear or partial), and how many of these call it empty."""
+    """Return how many rows call a hidden place seen (clear or partial), clear, and seen and empty."""
     hidden = both[both["hidden_fraction"] > params.hidden]
     wrong = hidden[hidden["status"] != "obscured"]
     return {
         "n_hidden": len(hidden),
         "called_seen": len(wrong),
+        "called_clear": int((wrong["status"] == "clear").sum()),
         "called_empty": int((wrong["count"] == 0).sum()),
         "empty_but_occupied": int(((wrong["count"] == 0) & (wrong["true_count"] > 0)).sum()),
     }

@@ -33,6 +33,10 @@ class EvaluateParams:
     """Clear share of the zone from which a look would rather have shown an object than not."""
     hidden: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Hidden share of a zone beyond which calling it seen and empty is an error."""
+    measurable_px: Annotated[float, Field(ge=1, le=1000)] = 5.0
+    """True size from which outlines are asked to be right: below, a pixel more or less is a fifth and more."""
+    count_error: Annotated[float, Field(gt=0, le=10)] = 0.25
+    """Relative error up to which the count of a group is close enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ def score_classes(outputs: Outputs, truth: Truth, matched: Match) -> dict[str, A
         },
         "classes": {},
     }
+    _add_f1(result["overall"])
     if "class" in truth.missing:
         return result
     right = [i for i, j in matched.found.items() if said[j] == true_class[i]]
@@ -41,21 +42,40 @@ def score_classes(outputs: Outputs, truth: Truth, matched: Match) -> dict[str, A
             "precision": share(sum(j in matched.on_truth for j in called), len(called)),
             "class_accuracy": share(sum(i in right for i in found), len(found)),
         }
+        _add_f1(result["classes"][kind])
     pairs = Counter((true_class[i] or "unnamed", said[j]) for i, j in matched.found.items())
     result["confusion"] = [{"truth": a, "called": b, "n": n} for (a, b), n in sorted(pairs.items())]
     return result
 
 
+def _add_f1(part: dict[str, Any]) -> None:
+    """Add the harmonic mean of recall and precision, None where either is unknown."""
+    recall, precision = part["recall"]["share"], part["precision"]["share"]
+    known = recall is not None and precision is not None and recall + precision > 0
+    part["f1"] = round(2 * recall * precision / (recall + precision), 4) if known else None
+
+
 def score_false_alarms(outputs: Outputs, matched: Match) -> dict[str, Any]:
-    """Return changes on no object, per square kilometre, with the exact Poisson bound."""
-    n = len(outputs.changes) - len(matched.on_truth)
-    result: dict[str, Any] = {"n": n, "area_km2": None, "per_km2": None, "per_km2_upper": None}
+    """Return changes on no object: what they are called, and per square kilometre with the exact Poisson bound.
+
+    `seen_km2` is the part of the area that the clearest look after the baseline shows: what rates of many runs may be
+    added up over.
+    """
+    changes = outputs.changes.to_dict("records")
+    false = [change for j, change in enumerate(changes) if j not in matched.on_truth]
+    n, kinds = len(false), Counter((str(c.get("class")), str(c.get("status"))) for c in false)
+    result: dict[str, Any] = {
+        "n": n,
+        "kinds": [{"class": a, "status": b, "n": m} for (a, b), m in sorted(kinds.items())],
+    }
+    result |= {"area_km2": None, "seen_km2": None, "per_km2": None, "per_km2_upper": None}
     if outputs.area is not None and outputs.area.area > 0:
         km2 = outputs.area.area / 1e6
-        looks = sum(bool(s.get("used")) and not s.get("baseline") for s in outputs.scenes)
-        result |= {"area_km2": round(km2, 6), "per_km2": round(n / km2, 3)}
-        result |= {"per_km2_upper": round(poisson_upper(n) / km2, 3), "n_looks": looks}
-        result["per_km2_and_look"] = round(n / km2 / looks, 4) if looks else None
+        looks = [scene for scene in outputs.scenes if scene.get("used") and not scene.get("baseline")]
+        clear = max((float(scene.get("clear_fraction") or 0.0) for scene in looks), default=0.0)
+        result |= {"area_km2": round(km2, 6), "seen_km2": round(km2 * min(clear, 1.0), 6), "per_km2": round(n / km2, 3)}
+        result |= {"per_km2_upper": round(poisson_upper(n) / km2, 3), "n_looks": len(looks)}
+        result["per_km2_and_look"] = round(n / km2 / len(looks), 4) if looks else None
     return result
 
 
@@ -73,20 +93,30 @@ def score_dating(outputs: Outputs, truth: Truth, matched: Match) -> dict[str, An
     no look after its end may have been able to tell.
     """
     objects, changes = truth.objects.to_dict("records"), outputs.changes.to_dict("records")
-    starts, ends, widths = [], [], []
+    starts: dict[Any, list[bool]] = {}
+    ends: dict[Any, list[bool]] = {}
+    widths = []
     for i, j in matched.found.items():
         item, change = objects[i], changes[j]
         if item["start"] is not None:
-            starts.append(_start_is_right(item, change))
+            starts.setdefault(item["class"], []).append(_start_is_right(item, change))
             if change["absent_until"] is not None:
                 widths.append((change["first_seen"] - change["absent_until"]).total_seconds() / 86400)
         if item["start"] is not None or item["end"] is not None:
-            ends.append(_end_is_right(item, change))
+            ends.setdefault(item["class"], []).append(_end_is_right(item, change))
+    kinds = _ordered({*starts, *ends})
     return {
-        "start": share(sum(starts), len(starts)),
-        "end": share(sum(ends), len(ends)),
+        "start": _share_of([right for part in starts.values() for right in part]),
+        "end": _share_of([right for part in ends.values() for right in part]),
         "start_interval_days_median": round(median(widths), 3) if widths else None,
+        "classes": {
+            kind: {"start": _share_of(starts.get(kind, [])), "end": _share_of(ends.get(kind, []))} for kind in kinds
+        },
     }
+
+
+def _share_of(answers: list[bool]) -> dict[str, Any]:
+    return share(sum(answers), len(answers))
 
 
 def _start_is_right(item: dict[str, Any], change: dict[str, Any]) -> bool:

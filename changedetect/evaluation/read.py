@@ -36,6 +36,10 @@ class Outputs:
     """The part of the AOI that was worked on, None if run.json does not tell."""
     aoi_name: str
     simulated: bool
+    detections: gpd.GeoDataFrame
+    """acquired, class, count, count_low, count_high, gsd_m and geometry of detections.geojson; empty without it."""
+    n_explained: int = 0
+    """Changes left out because the outputs themselves explain them by shadow or lean: they are in no count either."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +52,8 @@ class Truth:
     """True counts: datetime, zone, class, count, hidden_fraction; None if the file has none."""
     missing: tuple[str, ...]
     """Columns no object has."""
+    shifts: dict[str, tuple[float, float]] | None = None
+    """True shift of each scene, metres east and north, by the scene's id; None if the file tells none."""
 
 
 def read_outputs(out_dir: str | Path) -> Outputs:
@@ -62,7 +68,9 @@ def read_outputs(out_dir: str | Path) -> Outputs:
     data = _read_json(folder / "changes.geojson", "not an output folder of changedetect")
     run = _read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     crs = (run.get("grid") or {}).get("crs")
-    changes = _frame(data.get("features", []), crs)
+    features = data.get("features", [])
+    counted = [feature for feature in features if not _is_explained(feature)]
+    changes = _frame(counted, crs)
     for name in ("absent_until", "first_seen", "last_seen", "gone_by"):
         times = [_time(value, folder / "changes.geojson") for value in _column(changes, name)]
         changes[name] = pd.Series(times, dtype="object")  # keeps None, which pandas would make NaT
@@ -78,6 +86,8 @@ def read_outputs(out_dir: str | Path) -> Outputs:
         area,
         name,
         bool(run.get("simulated") or data.get("simulated")),
+        _detections(folder, str(changes.crs)),
+        len(features) - len(counted),
     )
 
 
@@ -112,7 +122,7 @@ def read_truth(path: str | Path, outputs: Outputs) -> Truth:
         frame[name] = pd.Series(
             [_time(v, path) for v in values] if name in ("start", "end") else values, dtype="object"
         )
-    return Truth(frame, _true_activity(data, outputs), missing)
+    return Truth(frame, _true_activity(data, outputs), missing, _true_shifts(data))
 
 
 _ACTIVITY = ["datetime", "aoi", "zone", "class", "count", "area_m2", "status", "clear_fraction", "scene_id"]
@@ -156,6 +166,26 @@ def _finest_gsd(folder: Path, changes: gpd.GeoDataFrame, fallback: float | None)
             key = str(values.get("change_id"))
             found[key] = min(found.get(key, float("inf")), float(values["gsd_m"]))
     return [found.get(str(key), fallback or 0.0) for key in _column(changes, "id")]
+
+
+def _is_explained(feature: dict[str, Any]) -> bool:
+    flags = (feature.get("properties") or {}).get("flags") or ()
+    return any(str(flag).startswith("explained_by") for flag in flags)
+
+
+def _detections(folder: Path, crs: str) -> gpd.GeoDataFrame:
+    """Return what was detected on each look, with the counts it states."""
+    path = folder / "detections.geojson"
+    frame = _frame(_read_json(path).get("features", []) if path.is_file() else [], crs)
+    for name in ("class", "count", "count_low", "count_high", "gsd_m"):
+        frame[name] = pd.Series(_column(frame, name), dtype="object")
+    frame["acquired"] = pd.Series([_time(value, path) for value in _column(frame, "acquired")], dtype="object")
+    return frame
+
+
+def _true_shifts(data: dict[str, Any]) -> dict[str, tuple[float, float]] | None:
+    rows = data.get("registration") or []
+    return {str(row["scene_id"]): (float(row["dx_m"]), float(row["dy_m"])) for row in rows} or None
 
 
 def _area(run: dict[str, Any], crs: str) -> Polygon | MultiPolygon | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
-from scipy.stats import chi2, norm
+from scipy.stats import binom, chi2, norm
 
 LEVEL = 0.95
 
@@ -45,3 +47,22 @@ def poisson_upper(n: int) -> float:
     Garwood, Biometrika 28:437, 1936, doi:10.1093/biomet/28.3-4.437.
     """
     return float(chi2.ppf(LEVEL, 2 * (n + 1)) / 2)
+
+
+def middle(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median with the number of values and its 95 % interval; None where too few (6) bound it.
+
+    Notes
+    -----
+    The interval holds whatever the distribution: its ends are the k-th values from below and above, k the largest
+    with P(Binomial(n, 1/2) < k) <= 2.5 %.
+    """
+    ordered, n = sorted(values), len(values)
+    k = int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n else 0
+    bounded = k > 0
+    return {
+        "n": n,
+        "median": round(median(ordered), 4) if n else None,
+        "low": round(ordered[k - 1], 4) if bounded else None,
+        "high": round(ordered[n - k], 4) if bounded else None,
+    }
