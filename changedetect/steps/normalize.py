@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from changedetect.core.raster import Raster
 
 _TUKEY = 4.685
+_RELATIVE_SCATTER = 0.06
+"""Scatter of unchanged ground about its line, relative to its brightness: at most this is noise."""
+_DARKEST = 0.06
+"""Reflectance added to the brightness that scatter is relative to."""
+_REACHES = (6.0, 5.0, 4.0, 3.5, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0)
+"""Scatters within which a pixel counts, round by round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,17 @@ class NormalizeParams:
     """Vegetation changes with the season; where enough bare ground is seen only that is fitted."""
     max_gain: Annotated[float, Field(gt=1.0)] = 5.0
     """A fitted gain beyond this (or below its inverse) is not calibration but a failed fit."""
+    prior_gain: Annotated[float, Field(gt=0.0)] = 0.12
+    """Reflectances of two products differ by about this share (calibration, haze): where the ground says little, e.g.
+    because its bare part was ploughed, the gain stays near one instead of following the plough."""
+    prior_offset: Annotated[float, Field(gt=0.0)] = 0.03
+    """The same for the offset, in reflectance: the haze of one date over the other's."""
+    independent: Annotated[float, Field(gt=0.0)] = 20.0
+    """Kinds of surface the fit rests on, whatever the number of pixels: pixels of one field err together."""
+    dark_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
+    """This share of darkest pixels (near infrared, on both dates) joins the bare ground: shadows pin the haze."""
+    min_agreeing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.15
+    """Least share of the sample, by weight, that follows one line in all bands; below it the scenes are unrelated."""
 
 
 def estimate_gain(raster: Raster, reference: Raster, params: NormalizeParams) -> Gain:
@@ -56,7 +73,9 @@ def estimate_gain(raster: Raster, reference: Raster, params: NormalizeParams) ->
 
     Notes
     -----
-    Major-axis regression with Tukey weights: both dates carry noise, so ordinary least squares would bias the gain low.
+    Reflectance: a line per band with one weight over all bands, around a prior of equal numbers, so that fields that
+    were worked between the dates do not bend single bands. Other units: major-axis regression with Tukey weights, as
+    both dates carry noise and ordinary least squares would bias the gain low.
 
     References
     ----------
@@ -67,9 +86,11 @@ def estimate_gain(raster: Raster, reference: Raster, params: NormalizeParams) ->
     n_pixels = int(use.sum())
     if n_pixels < params.min_pixels:
         return _identity(raster, n_pixels, f"only {n_pixels} clear pixels are shared, {params.min_pixels} are needed")
+    step = max(1, n_pixels // params.max_samples)
+    if raster.unit == reference.unit == "reflectance":
+        return _fit_reflectance(raster, reference, use, step, params)
     gains, offsets = [], []
     for name in raster.bands:
-        step = max(1, n_pixels // params.max_samples)
         x = _averaged(raster.band(name), params)[use][::step].astype(np.float64)
         y = _averaged(reference.band(name), params)[use][::step].astype(np.float64)
         gain, offset, correlation = _fit_line(x, y, params.iterations)
@@ -104,8 +125,20 @@ def _stable(raster: Raster, reference: Raster, params: NormalizeParams) -> NDArr
         bare = use & (_ndvi(raster) < params.max_ndvi) & (_ndvi(reference) < params.max_ndvi)
         # A tenth of the scene still spans its range of brightness; less may be one surface only.
         if bare.sum() >= max(params.min_pixels, 0.1 * use.sum()):
-            return np.asarray(bare)
+            return np.asarray(bare | _dark_twice(raster, reference, use, params))
     return np.asarray(use)
+
+
+def _dark_twice(
+    raster: Raster, reference: Raster, use: NDArray[np.bool_], params: NormalizeParams
+) -> NDArray[np.bool_]:
+    """Return the inside of what is among the darkest on both dates."""
+    dark = use.copy()
+    for image in (raster, reference):
+        plane = image.band("nir")
+        dark &= plane < np.quantile(plane[use][:: max(1, int(use.sum()) // params.max_samples)], params.dark_share)
+    side = 2 * params.average_px + 1
+    return np.asarray(cv2.erode(dark.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
 def _averaged(plane: NDArray[np.float32], params: NormalizeParams) -> NDArray[np.float32]:
@@ -122,6 +155,49 @@ def _identity(raster: Raster, n_pixels: int, reason: str) -> Gain:
     ones = tuple(1.0 for _ in raster.bands)
     zeros = tuple(0.0 for _ in raster.bands)
     return Gain(raster.bands, ones, zeros, n_pixels, reason)
+
+
+def _fit_reflectance(
+    raster: Raster, reference: Raster, use: NDArray[np.bool_], step: int, params: NormalizeParams
+) -> Gain:
+    x, y = (
+        np.stack([_averaged(image.band(name), params)[use][::step] for name in raster.bands], axis=1).astype(np.float64)
+        for image in (raster, reference)
+    )
+    gain, offset, agreeing = _fit_together(x, y, params)
+    n_pixels = int(use.sum())
+    if agreeing < params.min_agreeing:
+        return _identity(raster, n_pixels, f"only {agreeing:.0%} of the bare ground agrees with the reference")
+    return Gain(raster.bands, tuple(map(float, gain)), tuple(map(float, offset)), n_pixels)
+
+
+def _fit_together(
+    x: NDArray[np.float64], y: NDArray[np.float64], params: NormalizeParams
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return gain and offset per band of y on x, (pixel, band), and the mean weight: the mode nearest to the prior.
+
+    The scale begins wide and closes in; a pixel counts by how well it fits in all bands at once.
+    """
+    n_pixels, n_bands = x.shape
+    gain, offset, weight = np.ones(n_bands), np.zeros(n_bands), np.ones(n_pixels)
+    scale = np.full(n_bands, _RELATIVE_SCATTER)
+    size = np.abs(x) + _DARKEST
+    for reach in _REACHES:
+        error = (y - (x * gain + offset)) / size
+        weight = np.clip(1 - ((error / scale) ** 2).mean(axis=1) / reach**2, 0, None) ** 2
+        near = weight > 0.25
+        if near.sum() > n_pixels // 20:
+            spread = 1.4826 * np.median(np.abs(error[near]), axis=0)
+            scale = np.clip(spread, 0.02 * _RELATIVE_SCATTER, _RELATIVE_SCATTER)
+        share = weight[:, None] / (size * scale) ** 2 * (params.independent / n_pixels)
+        left = y - x
+        xx, x1, one = (share * x * x).sum(axis=0), (share * x).sum(axis=0), share.sum(axis=0)
+        xx, one = xx + params.prior_gain**-2, one + params.prior_offset**-2
+        xy, y1 = (share * x * left).sum(axis=0), (share * left).sum(axis=0)
+        determinant = xx * one - x1 * x1
+        gain = 1 + (one * xy - x1 * y1) / determinant
+        offset = (xx * y1 - x1 * xy) / determinant
+    return gain, offset, float(weight.mean())
 
 
 def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64], iterations: int) -> tuple[float, float, float]:
