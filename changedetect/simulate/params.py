@@ -18,6 +18,9 @@ class SimulateParams:
 
     scenario: Scenario
     """Which story is told; each follows what was reported of one kind of place."""
+    world: Literal["steppe", "farmland"] = "steppe"
+    """Which generator draws it: open steppe, or a mosaic of worked fields that shares no code with the first. Farmland
+    tells training-ground and huts-renovated; what is tuned on one world can be asked of the other."""
     seed: Annotated[int, Field(ge=0)] = 7
     """The same seed gives the same bytes."""
     size_m: Annotated[float, Field(ge=48.0, le=6000.0)] | None = None
