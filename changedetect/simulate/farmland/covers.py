@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from numpy.typing import NDArray
 
 Spectrum = tuple[float, float, float, float]
+
+
+def dye(colour: Iterable[float], factors: Iterable[float]) -> Spectrum:
+    """Return a colour with each band multiplied by a factor."""
+    blue, green, red, nir = (float(c * f) for c, f in zip(colour, factors, strict=True))
+    return blue, green, red, nir
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ def day_number(moment: datetime, lat_deg: float) -> float:
 def age_colour(cover: Cover, age_days: float) -> NDArray[np.float64]:
     """Return the reflectance (4,) of a state `age_days` after it began."""
     share = 1.0 - np.exp(-1.6 * max(age_days, 0.0) / cover.days)
-    return np.asarray(cover.colour) * (1.0 - share) + np.asarray(cover.later) * share
+    return np.asarray(np.asarray(cover.colour) * (1.0 - share) + np.asarray(cover.later) * share)
 
 
 # (in leaf, turning, bare) colours of a crown; day on which half the leaves have turned, day on which half are down

@@ -119,14 +119,7 @@ _FIXED = {
 def tabulate_fields(mosaic: Mosaic, day: float, sun_deg: tuple[float, float], seed: int) -> FieldTable:
     """Return the look of every code on a day (of the year, with fraction) under a sun (azimuth, elevation)."""
     n = FIRST_PARCEL + len(mosaic.parcels)
-    table = FieldTable(
-        np.zeros((2 * n, 4), np.float32),
-        np.ones(2 * n, np.float32),
-        *(np.zeros(2 * n, np.float32) for _ in range(6)),
-        *(np.zeros(n, np.float32) for _ in range(2)),
-        np.zeros((n, 2), np.float32),
-        np.full(n, 1e9, np.float32),
-    )
+    table = _blank_table(n)
     season = 1.0 / (1.0 + math.exp(-(day - 285.0) / 14.0))
     for code, (colour, grain, patch, soil) in _FIXED.items():
         fade = season if code in (VERGE, TRACK) else 0.0
@@ -140,6 +133,26 @@ def tabulate_fields(mosaic: Mosaic, day: float, sun_deg: tuple[float, float], se
     for k, parcel in enumerate(mosaic.parcels):
         _enter_parcel(table, FIRST_PARCEL + k, parcel, day, (sun_deg, seed))
     return table
+
+
+def _blank_table(n: int) -> FieldTable:
+    def zeros(*shape: int) -> NDArray[np.float32]:
+        return np.zeros(shape, np.float32)
+
+    return FieldTable(
+        colour=zeros(2 * n, 4),
+        row_m=np.ones(2 * n, np.float32),
+        row_depth=zeros(2 * n),
+        grain=zeros(2 * n),
+        patch=zeros(2 * n),
+        turn=zeros(2 * n),
+        height=zeros(2 * n),
+        soil=zeros(2 * n),
+        sine=zeros(n),
+        cosine=zeros(n),
+        sloth=zeros(n, 2),
+        front=np.full(n, 1e9, np.float32),
+    )
 
 
 def _enter_parcel(

@@ -12,7 +12,7 @@ from shapely.affinity import rotate, scale, translate
 from shapely.geometry import LineString
 from shapely.ops import unary_union
 
-from changedetect.simulate.farmland.covers import DRAB, PAINTS, ROOFS, SUBSOIL
+from changedetect.simulate.farmland.covers import DRAB, PAINTS, ROOFS, SUBSOIL, dye
 from changedetect.simulate.farmland.solids import Solid, outline_box
 from changedetect.simulate.plan import TruthItem
 
@@ -75,7 +75,7 @@ def _find_room(planting: Planting, shape: BaseGeometry, rng: np.random.Generator
 def _ground_colour(rng: np.random.Generator) -> Spectrum:
     """Return a colour like that of the bare soil of most fields."""
     base = np.asarray((0.075, 0.102, 0.134, 0.188)) * rng.uniform(0.85, 1.2)
-    return tuple(float(v) for v in base * rng.uniform(0.97, 1.03, 4))  # type: ignore[return-value]
+    return dye(base, rng.uniform(0.97, 1.03, 4))
 
 
 def make_line(kind: str, length_m: float, rng: np.random.Generator) -> LineString:
@@ -107,7 +107,7 @@ def make_line(kind: str, length_m: float, rng: np.random.Generator) -> LineStrin
 def dig_trench(planting: Planting, kind: str, start: datetime, rng: np.random.Generator) -> bool:
     """Dig a trench of a kind where there is room; return whether there was."""
     slot = float(rng.uniform(0.8, 1.9))
-    banks = tuple(float(v) for v in rng.uniform(1.6, 3.6, 2))
+    banks = (float(rng.uniform(1.6, 3.6)), float(rng.uniform(1.6, 3.6)))
     if kind == "one-sided" or (kind == "curve" and rng.random() < 0.4):
         banks = (banks[0], 0.0) if rng.random() < 0.5 else (0.0, banks[1])
     length = float(rng.uniform(26, min(95, 0.3 * planting.place.size_m)))
@@ -115,16 +115,16 @@ def dig_trench(planting: Planting, kind: str, start: datetime, rng: np.random.Ge
     for share in (1.0, 0.75, 0.55):
         draft = Solid(
             "trench", 0, 0, 0, 0, slot, float(rng.uniform(1.1, 1.9)), (0, 0, 0, 0), start=start,
-            path=scale(line, share, share, origin=(0, 0)), banks=banks,  # type: ignore[arg-type]
+            path=scale(line, share, share, origin=(0, 0)), banks=banks,
         )  # fmt: skip
         shape = draft.outline
         room = _find_room(planting, shape, rng)
         if room is not None and draft.path is not None:
             path = translate(draft.path, room.centroid.x - shape.centroid.x, room.centroid.y - shape.centroid.y)
-            colour = tuple(float(v * rng.uniform(0.9, 1.12)) for v in SUBSOIL[int(rng.integers(len(SUBSOIL)))])
+            colour = dye(SUBSOIL[int(rng.integers(len(SUBSOIL)))], rng.uniform(0.9, 1.12, 4))
             if kind == "own-colour":
                 colour = _ground_colour(rng)
-            roofed = ()
+            roofed: tuple[tuple[float, float], ...] = ()
             if kind == "roofed":
                 at = np.sort(rng.uniform(0.05, 0.95, 4)) * path.length
                 roofed = ((float(at[0]), float(at[1])), (float(at[2]), float(at[3])))
@@ -194,10 +194,10 @@ def park_row(planting: Planting, stay: tuple[datetime, datetime], rng: np.random
             x = room.centroid.x + a * math.sin(angle) + c * math.cos(angle)
             y = room.centroid.y - a * math.cos(angle) + c * math.sin(angle)
             size = float(rng.uniform(0.75, 1.0)) if loose else 1.0
-            colour, cab = (tuple(float(v * rng.uniform(0.85, 1.2)) for v in DRAB[i]) for i in (fleet, (fleet + 1) % 4))
+            colour, cab = (dye(DRAB[i], [float(rng.uniform(0.85, 1.2))] * 4) for i in (fleet, (fleet + 1) % 4))
             turned = heading + float(rng.normal(0, 6 if loose else 1.5))
             vehicles.append(
-                Solid("vehicle", x, y, turned, length * size, width, float(rng.uniform(2.2, 3.2)), colour, cab, *stay,  # type: ignore[arg-type]
+                Solid("vehicle", x, y, turned, length * size, width, float(rng.uniform(2.2, 3.2)), colour, cab, *stay,
                       int(rng.integers(1_000_000)))
             )  # fmt: skip
     close = (gap + 0.6) / 2 if not loose else (gap + 1.4) / 2
@@ -224,7 +224,7 @@ def lay_camp(planting: Planting, n: int, rng: np.random.Generator) -> list[Solid
         a, c = (k % columns - (columns - 1) / 2) * (length + 9.0), (k // columns - (rows - 1) / 2) * pitch
         x = room.centroid.x + a * math.sin(angle) + c * math.cos(angle)
         y = room.centroid.y - a * math.cos(angle) + c * math.sin(angle)
-        colour = tuple(float(v * rng.uniform(0.8, 1.2)) for v in roof)
+        colour = dye(roof, [float(rng.uniform(0.8, 1.2))] * 4)
         turned = heading + float(rng.normal(0, 1.2))
         kind = "house" if rng.random() < 0.7 else "sheet"
         camp.append(
@@ -238,7 +238,7 @@ def lay_camp(planting: Planting, n: int, rng: np.random.Generator) -> list[Solid
                 float(rng.uniform(2.5, 3.3)),
                 colour,
                 seed=int(rng.integers(1_000_000)),
-            )  # type: ignore[arg-type]
+            )
         )
     planting.solids += camp
     planting.free = planting.free.difference(room.buffer(6.0))
@@ -254,8 +254,7 @@ def renovate(planting: Planting, hut: Solid, start: datetime, rng: np.random.Gen
     if similar:  # at least a fifth lighter or darker: less could not be told from wear
         lighter = float(np.abs(np.log(chosen / old)).mean())
         chosen = old * (1.28 if rng.random() < 0.5 else 0.75) if lighter < 0.2 else chosen
-    colour = tuple(float(v) for v in chosen)
-    solid = replace(hut, colour=colour, start=start, seed=hut.seed + 1)  # type: ignore[arg-type]
+    solid = replace(hut, colour=dye(chosen, np.ones(4)), start=start, seed=hut.seed + 1)
     planting.solids[planting.solids.index(hut)] = replace(hut, end=start)
     item = TruthItem("hut", hut.outline, start, status="modified")
     planting.solids.append(solid)

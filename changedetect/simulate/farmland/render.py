@@ -83,8 +83,7 @@ def draw_light(world: Farmland, view: View, rng: np.random.Generator) -> NDArray
     day = day_number(moment, place.lat_deg)
     table = tabulate_fields(world.mosaic, day, view.sun_deg, world.params.seed)
     colour, height = paint_ground(place, world.ground, table, weather.wet, float(rng.uniform(0, 2 * math.pi)))
-    flat = [np.zeros_like(height) for _ in range(2)]
-    scene = World(colour, height, *flat, place)
+    scene = World(colour, height, np.zeros_like(height), np.zeros_like(height), place)
     draw_solids(scene, world.solids, moment)
     crowns, stops = leaf_tables(day, world.params.seed)
     solid_height = scene.height.copy()

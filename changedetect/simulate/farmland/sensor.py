@@ -118,7 +118,7 @@ def gather_light(
     per_pixel = grid.gsd_m / cell_m
     smear, lens, off_px = optics
     across, along = _line_kernel(per_pixel, 0.0, lens), _line_kernel(per_pixel, smear, lens)
-    sharp = cv2.sepFilter2D(light, -1, across, along, borderType=cv2.BORDER_REFLECT_101)
+    sharp = np.asarray(cv2.sepFilter2D(light, -1, across, along, borderType=cv2.BORDER_REFLECT_101), np.float32)
     # an eighth of the light strays to pixels around
     halo = cv2.blur(cv2.blur(sharp, (_odd(2.2 * per_pixel),) * 2), (_odd(1.6 * per_pixel),) * 2)
     sharp *= np.float32(0.88)

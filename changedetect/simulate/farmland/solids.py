@@ -307,14 +307,16 @@ def _draw_trench(world: World, solid: Solid) -> None:
         np.float32(rng.uniform(0.05, 0.16)) * np.sin(along * np.float32(f) + np.float32(rng.uniform(0, 6)))
         for f in rng.uniform(0.25, 2.6, 4)
     )
-    lumps = rng.standard_normal(away.shape, np.float32)
+    lumps = np.asarray(rng.standard_normal(away.shape, np.float32))
     length = np.float32(solid.path.length)
     ends = np.clip(np.minimum(along, length - along) / cell + 0.5, 0.0, 1.0)
     left = signed > 0
     reach = np.where(left, np.float32(solid.banks[0]), np.float32(solid.banks[1])) * (1.0 + 0.5 * wave)
     across = np.clip((away - inner) / np.maximum(reach, 0.05), 0.0, 1.0)
     share = np.clip((inner + reach - away) / cell + 0.5, 0.0, 1.0) * ends
-    bank_top = 0.28 * reach * np.sin(np.pi * np.clip(across, 0, 1) ** 0.75) * (1 + 0.12 * lumps) * (share > 0.2)
+    bank_top: NDArray[np.float32] = (
+        0.28 * reach * np.sin(np.pi * np.clip(across, 0, 1) ** 0.75) * (1 + 0.12 * lumps) * (share > 0.2)
+    )
     slot = np.clip((inner - away) / cell + 0.5, 0.0, min(1.0, solid.width_m / window.cell_m)) * ends
     for begin, stop in solid.roofed:
         slot = np.where((along > begin) & (along < stop), np.float32(0.0), slot)
@@ -322,7 +324,7 @@ def _draw_trench(world: World, solid: Solid) -> None:
     for begin, stop in solid.roofed:
         covered |= (along > begin) & (along < stop) & (away < inner + 0.3)
     colour = _tint(solid.colour, (1.0 + 0.07 * lumps + 0.10 * wave).astype(np.float32))
-    colour[covered] = np.asarray(solid.second, np.float32) * (1 + 0.05 * lumps[covered])[:, None]
+    colour[covered] = np.asarray(solid.second, np.float32) * (1 + 0.05 * np.asarray(lumps)[covered])[:, None]
     body = np.asarray(np.where(covered, np.clip((inner + 0.3 - away) / cell + 0.5, 0, 1) * ends, share), np.float32)
     mud = np.asarray(solid.colour, np.float32) * 0.55
     target = world.colour[window.rows, window.cols]
@@ -330,11 +332,11 @@ def _draw_trench(world: World, solid: Solid) -> None:
     target += (mud - target) * slot.astype(np.float32)[..., None]
     height = np.where(covered, np.float32(0.15), bank_top).astype(np.float32)
     slope_y, slope_x = np.gradient(height, window.cell_m) if min(height.shape) > 1 else (height * 0, height * 0)
-    height[slot > 0.5] = -np.float32(solid.height_m)
+    height = np.where(slot > 0.5, -np.float32(solid.height_m), height).astype(np.float32)
     part = body > 0.3
     world.height[window.rows, window.cols][part] = height[part]
     for name, slope in (("slope_x", slope_x), ("slope_y", slope_y)):
-        getattr(world, name)[window.rows, window.cols][part] = np.clip(slope, -0.7, 0.7)[part]
+        getattr(world, name)[window.rows, window.cols][part] = np.clip(np.asarray(slope)[part], -0.7, 0.7)
 
 
 def _draw_pit(world: World, solid: Solid) -> None:

@@ -61,12 +61,12 @@ def find_shade(
     offset = pad if slope > 0 else 0
     # sheared column = col - slope * row + offset: light travels along one sheared column
     shear = np.array([[1.0, -slope, offset], [0.0, 1.0, 0.0]], np.float32)
-    sheared = cv2.warpAffine(
-        np.ascontiguousarray(blocker_m),
-        shear,
-        (cols + pad, rows),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+    flags = cv2.INTER_LINEAR
+    sheared = np.asarray(
+        cv2.warpAffine(
+            np.ascontiguousarray(blocker_m), shear, (cols + pad, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        ),
+        np.float32,
     )
     fall = math.tan(elevation) * cell_m / abs(south)
     drop = (np.arange(rows, dtype=np.float32) * np.float32(fall))[:, None]
@@ -75,7 +75,9 @@ def find_shade(
     horizon[1:] = horizon[:-1].copy()  # nothing shades itself
     horizon -= drop
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    shade = cv2.warpAffine(horizon, shear, (cols, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    shade = np.asarray(
+        cv2.warpAffine(horizon, shear, (cols, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
     shade -= height_m
     shade -= np.float32(0.04)
     shade *= np.float32(1.0 / PENUMBRA_M)

@@ -55,9 +55,9 @@ class Sky:
     def hides(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return whether the ground at map positions cannot be judged."""
         col, row = (x - self.left) / self.step_m - 0.5, (self.top - y) / self.step_m - 0.5
-        col, row = col.astype(np.float32)[None], row.astype(np.float32)[None]
+        at = (col.astype(np.float32)[None], row.astype(np.float32)[None])
         cloud, shade = (
-            cv2.remap(layer, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+            cv2.remap(layer, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
             for layer in (self.cloud, self.shade)
         )
         return np.asarray((cloud > HIDDEN_CLOUD) | (shade > HIDDEN_SHADE))
@@ -112,15 +112,14 @@ def _heap(rng: np.random.Generator, shape: tuple[int, int], extent: float) -> ND
             cc = np.arange(shape[1], dtype=np.float32)[None, cut[1]] - np.float32(c)
             field[cut] += np.exp(-(rr**2 + cc**2) / np.float32(2 * size**2))
     fold = 0.03 * extent
-    bend = [
-        cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), max(0.012 * extent, 0.8))
-        for _ in range(2)
-    ]
+    bend = []
+    for _ in range(2):
+        noise = rng.standard_normal(shape).astype(np.float32)
+        smooth = np.asarray(cv2.GaussianBlur(noise, (0, 0), max(0.012 * extent, 0.8)), np.float32)
+        bend.append(smooth * np.float32(0.35 * fold / max(float(smooth.std()), 1e-9)))
     col, row = (np.arange(n, dtype=np.float32) for n in (shape[1], shape[0]))
-    bend = [b / max(float(b.std()), 1e-9) * np.float32(fold * 0.35) for b in bend]
-    torn = cv2.remap(
-        field, col[None, :] + bend[0], row[:, None] + bend[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    at = (col[None, :] + bend[0], row[:, None] + bend[1])
+    torn = cv2.remap(field, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     low = cv2.resize(rng.standard_normal((4, 4)).astype(np.float32), shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(torn + 0.15 * low, np.float32)
 
@@ -132,7 +131,7 @@ def _draw_veil(rng: np.random.Generator, shape: tuple[int, int], opacity: float)
         rng.standard_normal((size, size)).astype(np.float32), (0, 0), size * 0.11, sigmaY=size * 0.012
     )
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.uniform(0, 180)), 1.0)
-    turn[:, 2] -= (size - shape[1]) / 2, (size - shape[0]) / 2
+    turn[:, 2] -= np.array([(size - shape[1]) / 2, (size - shape[0]) / 2])
     noise = cv2.warpAffine(noise, turn, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     noise = (noise - noise.mean()) / max(float(noise.std()), 1e-9)
     return np.asarray(np.clip(0.5 + 0.4 * noise, 0.0, 1.0) * min(opacity, 0.95 * HIDDEN_CLOUD), np.float32)
@@ -162,19 +161,17 @@ def look_through(image: NDArray[np.float32], sky: Sky, haze: float, rng: np.rand
 
 def draw_mask(sky: Sky, weather: Weather, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return a product's mask, (row, col) uint8: 0 clear, 1 cloud, 2 shadow; made on coarse cells: rims are off."""
-    mask = np.zeros(shape, np.uint8)
     veiled = weather.masked and sky.veil.any()
     if not sky.cloud.any() and not veiled:
-        return mask
+        return np.zeros(shape, np.uint8)
     bias = float(rng.uniform(-0.06, 0.04))
     labels = np.zeros(sky.cloud.shape, np.uint8)
     labels[sky.shade > HIDDEN_SHADE + bias] = 2
     labels[sky.cloud > HIDDEN_CLOUD + bias] = 1
     if veiled:
         labels[(sky.veil > 0.2) & (labels == 0)] = 1
-    full = cv2.resize(labels, (labels.shape[1] * _STEP_PX, labels.shape[0] * _STEP_PX), interpolation=cv2.INTER_NEAREST)
-    mask[:] = full[: shape[0], : shape[1]]
-    return mask
+    full = labels.repeat(_STEP_PX, axis=0).repeat(_STEP_PX, axis=1)
+    return np.ascontiguousarray(full[: shape[0], : shape[1]])
 
 
 def lay_snow(
