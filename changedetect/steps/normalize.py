@@ -43,12 +43,12 @@ class NormalizeParams:
     """Vegetation changes with the season; where enough bare ground is seen only that is fitted."""
     max_gain: Annotated[float, Field(gt=1.0)] = 5.0
     """A fitted gain beyond this (or below its inverse) is not calibration but a failed fit."""
-    prior_gain: Annotated[float, Field(gt=0.0)] = 0.12
+    prior_gain: Annotated[float, Field(gt=0.0)] = 0.1
     """Reflectances of two products differ by about this share (calibration, haze): where the ground says little, e.g.
     because its bare part was ploughed, the gain stays near one instead of following the plough."""
     prior_offset: Annotated[float, Field(gt=0.0)] = 0.03
     """The same for the offset, in reflectance: the haze of one date over the other's."""
-    independent: Annotated[float, Field(gt=0.0)] = 20.0
+    independent: Annotated[float, Field(gt=0.0)] = 8.0
     """Kinds of surface the fit rests on, whatever the number of pixels: pixels of one field err together."""
     dark_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     """This share of darkest pixels (near infrared, on both dates) joins the bare ground: shadows pin the haze."""
