@@ -19,7 +19,7 @@ def test_known_gain_and_offset_are_recovered() -> None:
     moved = reference.with_data(((reference.data - offset[:, None, None]) / factor[:, None, None]).astype(np.float32))
     gain = estimate_gain(moved, reference, NormalizeParams())
     assert gain.reason is None
-    np.testing.assert_allclose(gain.gain, factor, rtol=2e-3)
+    np.testing.assert_allclose(gain.gain, factor, rtol=5e-3)
     np.testing.assert_allclose(gain.offset, offset, atol=1e-3)
     np.testing.assert_allclose(apply_gain(moved, gain).data, reference.data, atol=2e-3)
 
