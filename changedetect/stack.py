@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
 from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
-from changedetect.steps.register import estimate_shift
+from changedetect.steps.register import Reference, estimate_shift, prepare_reference
 
 COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
 """Bands that are differenced, where both scenes have them."""
@@ -141,25 +141,60 @@ def _clear_fraction(member: Member, grid: Grid, config: Config) -> float:
     return read_member(member, grid.coarsen(member.factor), config).clear_fraction
 
 
-def register_member(member: Member, reference: Member, grid: Grid, config: Config) -> Member:
+Pairing = tuple[int, tuple[str, ...]]
+"""Factor of the grid on which a scene is matched to the reference, and the bands they share."""
+
+
+def pair_with(member: Member, reference: Member) -> Pairing:
+    """Return on which grid and in which bands a scene is matched to the reference; no bands if they share none."""
+    common = tuple(band for band in compared_bands(reference.scene) if band in member.scene.bands)
+    return max(member.factor, reference.factor), common
+
+
+def prepare_references(
+    members: Sequence[Member], reference: Member, grid: Grid, config: Config
+) -> dict[Pairing, Reference]:
+    """Return the reference made ready for every grid and set of bands that the other scenes need, read once each."""
+    others = [member for member in members if member.scene.id != reference.scene.id]
+    needed = sorted({pair_with(member, reference) for member in others})
+    still = replace(reference, warp=None)
+    return {
+        (factor, bands): prepare_reference(
+            read_member(still, grid.coarsen(factor), config, bands), bands, config.register
+        )
+        for factor, bands in needed
+        if bands
+    }
+
+
+def register_member(
+    member: Member, reference: Member, grid: Grid, config: Config, prepared: Mapping[Pairing, Reference]
+) -> Member:
     """Return the member with its warp to the reference, or with the reason why it has none."""
     if member.scene.id == reference.scene.id:
         return replace(member, warp=Warp("reference"))
-    common = [band for band in compared_bands(reference.scene) if band in member.scene.bands]
+    factor, common = pair_with(member, reference)
     if not common:
-        found, needed = ", ".join(member.scene.bands), ", ".join(reference.scene.bands)
+        found, needed = ", ".join(member.scene.bands), ", ".join(compared_bands(reference.scene))
         return _unused(member, f"no band in common with the reference ({found} against {needed})")
-    pair_grid = grid.coarsen(max(member.factor, reference.factor))
-    moving = read_member(member, pair_grid, config, common)
+    moving = read_member(member, grid.coarsen(factor), config, common)
     if moving.clear_fraction < MIN_CLEAR:
         return _unused(member, f"obscured: {moving.clear_fraction:.0%} of the area is clear")
-    still = read_member(replace(reference, warp=None), pair_grid, config, common)
-    warp = estimate_shift(moving, still, config.register)
+    warp = estimate_shift(moving, prepared[factor, common], config.register)
     return replace(member, warp=warp, reason=None if warp.usable else f"registration abstained: {warp.reason}")
 
 
 def _unused(member: Member, reason: str) -> Member:
     return replace(member, warp=Warp("abstained", reason=reason), reason=reason)
+
+
+def register_members(
+    members: Sequence[Member], reference: Member, grid: Grid, config: Config, runner: Runner
+) -> list[Member]:
+    """Return every member with its warp to the reference, or with the reason why it has none."""
+    prepared = prepare_references(members, reference, grid, config)
+    work = partial(register_member, reference=reference, grid=grid, config=config, prepared=prepared)
+    return list(runner.map(work, list(members)))
 
 
 def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Stack:
@@ -173,8 +208,7 @@ def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: R
         No scene after the baseline could be registered.
     """
     reference = choose_reference(members, grid, config, runner)
-    work = partial(register_member, reference=reference, grid=grid, config=config)
-    registered = choose_grids(list(runner.map(work, list(members))))
+    registered = choose_grids(register_members(members, reference, grid, config, runner))
     reference = next(m for m in registered if m.scene.id == reference.scene.id)
     _require_usable(registered)
     factors = sorted({m.compared for m in registered if m.reason is None})
@@ -216,7 +250,7 @@ def list_members(
 ) -> list[dict[str, Any]]:
     """Return one row per scene: what it is, how much of the AOI it shows, its shift, and whether it can be used."""
     reference = choose_reference(members, grid, config, runner)
-    registered = runner.map(partial(register_member, reference=reference, grid=grid, config=config), list(members))
+    registered = register_members(members, reference, grid, config, runner)
     area = to_crs(aoi.geometry, grid.crs)
     clear = runner.map(partial(_clear_share_of, area=area, grid=grid, config=config), list(members))
     return [_row(member, fraction) for member, fraction in zip(registered, clear, strict=True)]

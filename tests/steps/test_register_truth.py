@@ -1,11 +1,14 @@
 """Registration against simulated truth: the ground is evaluated where the displacement puts it, never interpolated."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from register_scenes import cloud_mask, error_px, ground, make_grid, render, true_u, with_quality
 
 from changedetect.core.raster import Raster
-from changedetect.steps.register import RegisterParams, estimate_shift
+from changedetect.steps.register import RegisterParams, estimate_shift, prepare_reference
 from changedetect.steps.register.features import make_features, measure_scale, to_image
 
 SIDE = 256
@@ -120,6 +123,21 @@ def test_same_input_twice_gives_the_same_warp(reference):
     assert register(moving, reference) == register(moving, reference)
 
 
+def test_a_reference_made_ready_once_serves_every_scene_on_any_thread(reference):
+    scenes = [render(GRID, move, noise_seed=2) for move in (rotation, wave, constant(12.3, -7.8))]
+    ready = prepare_reference(reference, reference.bands, RegisterParams())
+    alone = [register(scene, reference) for scene in scenes]
+    with ThreadPoolExecutor(3) as pool:
+        shared = list(pool.map(lambda scene: register(scene, ready), scenes * 2))
+    assert shared == alone * 2
+
+
+def test_a_reference_made_ready_survives_the_way_to_another_process(reference):
+    ready = prepare_reference(reference, reference.bands, RegisterParams())
+    moving = render(GRID, rotation, noise_seed=2)
+    assert register(moving, pickle.loads(pickle.dumps(ready))) == register(moving, reference)
+
+
 def test_features_do_not_depend_on_where_memory_lies(reference):
     # some OpenCV kernels round their last bit by the alignment of their buffers
     image = to_image(reference, reference.bands, reference.valid)
@@ -127,7 +145,7 @@ def test_features_do_not_depend_on_where_memory_lies(reference):
     rng, held, seen = np.random.default_rng(0), [], set()
     for _ in range(20):
         held.append(np.empty(int(rng.integers(1, 60_000)), np.uint8))
-        seen.add(make_features(image, scale, RegisterParams())[0].tobytes())
+        seen.add(make_features(image, scale, RegisterParams()).planes.tobytes())
     assert len(seen) == 1
 
 

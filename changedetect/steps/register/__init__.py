@@ -2,5 +2,6 @@
 
 from changedetect.steps.register.estimate import estimate_shift
 from changedetect.steps.register.params import RegisterParams
+from changedetect.steps.register.prepare import Reference, prepare_reference
 
-__all__ = ["RegisterParams", "estimate_shift"]
+__all__ = ["Reference", "RegisterParams", "estimate_shift", "prepare_reference"]

@@ -9,17 +9,10 @@ import cv2
 import numpy as np
 
 from changedetect.core.results import Warp
-from changedetect.steps.register.features import (
-    Image,
-    Scale,
-    average_image,
-    make_features,
-    measure_scale,
-    pick_bands,
-    to_image,
-)
+from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import AFFINE, Field, Fit, Ties, affine_field, fit_field, measure_spread
-from changedetect.steps.register.refine import cut_level, measure_ties
+from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
+from changedetect.steps.register.refine import Level, measure_ties, pair_level
 from changedetect.steps.register.windows import (
     WindowTies,
     feature_weights,
@@ -38,8 +31,7 @@ if TYPE_CHECKING:
 
 _MIN_SIDE_PX = 64
 _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
-_LEVEL_STEP = 4
-"""A level's field is good to a tenth of its pixel, so the next may be four times finer."""
+_LATER_PASSES = 2
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
@@ -62,25 +54,15 @@ class _Trace:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Both scenes at one level with the scales of their features."""
-
-    reference: tuple[Image, Scale]
-    moving: tuple[Image, Scale]
-
-    @property
-    def factor(self) -> int:
-        return self.reference[0].factor
-
-
-def estimate_shift(moving: Raster, reference: Raster, params: RegisterParams) -> Warp:
+def estimate_shift(moving: Raster, reference: Raster | Reference, params: RegisterParams) -> Warp:
     """Return where the reference's pixels lie in the moving scene, with its CE90, or why that cannot be told.
 
     Parameters
     ----------
-    moving, reference : Raster
-        Two scenes on one grid, each placed by its own georeference; any units; their common bands are matched.
+    moving : Raster
+        A scene placed on the grid by its own georeference; any units; the bands both scenes have are matched.
+    reference : Raster or Reference
+        The other scene on the same grid; made ready by `prepare_reference` if more than one is matched to it.
     params : RegisterParams
         Search radius, sizes, and the limits beyond which it abstains.
 
@@ -116,39 +98,26 @@ def estimate_shift(moving: Raster, reference: Raster, params: RegisterParams) ->
         return trace.abstain(
             f"too little is usable in both scenes: {both.mean():.0%} of the grid, needs {params.min_valid_share:.0%}"
         )
-    pairs = _make_pairs(moving, reference, params)
-    start = _lock(pairs[0], grid, params, trace)
+    if not isinstance(reference, Reference):
+        reference = prepare_reference(reference, moving.bands, params)
+    views = view_levels(moving, reference.bands, params)
+    start = _lock(views[0], reference, params, trace)
     if isinstance(start, str):
         return trace.abstain(start)
-    found = _refine(pairs, start, params, trace)
+    found = _refine(views, reference, start, params, trace)
     if isinstance(found, str):
         return trace.abstain(found)
     return _grade(*found, grid, params, trace)
 
 
-def _make_pairs(moving: Raster, reference: Raster, params: RegisterParams) -> list[_Pair]:
-    """Return the pair at each level, coarsest first, the full grid last."""
-    names = pick_bands(moving, reference, params)
-    scenes = [to_image(raster, names, raster.valid) for raster in (reference, moving)]
-    factors = [max(1, round(min(reference.grid.shape) / params.coarse_side_px))]
-    while factors[-1] > 1:
-        factors.append(max(1, factors[-1] // _LEVEL_STEP))
-    pairs = []
-    for factor in factors:
-        images = [average_image(scene, factor) for scene in scenes]
-        first, second = ((image, measure_scale(image)) for image in images)
-        pairs.append(_Pair(first, second))
-    return pairs
-
-
-def _lock(pair: _Pair, grid: Grid, params: RegisterParams, trace: _Trace) -> Field | str:
+def _lock(view: View, reference: Reference, params: RegisterParams, trace: _Trace) -> Field | str:
     """Return the first field, from windows that agree at the coarse level, or the reason there is none."""
-    a, a_ok = make_features(*pair.reference, params)
-    b, b_ok = make_features(*pair.moving, params)
-    limit_px = tuple(max(int(params.max_shift_side_share * n), 1) for n in a_ok.shape)
-    reach = max(min(int(params.max_shift_m / grid.gsd_m / pair.factor), *limit_px), 1)
-    peak = find_peak(a, b, (limit_px[0], limit_px[1]), reach)
-    trace.note(peak_sigma=peak.sigma, peak_ratio=peak.ratio, coarse_factor=pair.factor)
+    grid, factor = reference.grid, view.image.factor
+    moving = whole_features(view, params)
+    limit_px = tuple(max(int(params.max_shift_side_share * n), 1) for n in view.image.shape)
+    reach = max(min(int(params.max_shift_m / grid.gsd_m / factor), *limit_px), 1)
+    peak = find_peak(reference.spectra, moving.planes, (limit_px[0], limit_px[1]), reach)
+    trace.note(peak_sigma=peak.sigma, peak_ratio=peak.ratio, coarse_factor=factor)
     if peak.sigma < params.min_peak_sigma:
         return (
             f"the scenes have no texture in common: the correlation peak is {peak.sigma:.1f} sigma, "
@@ -157,37 +126,34 @@ def _lock(pair: _Pair, grid: Grid, params: RegisterParams, trace: _Trace) -> Fie
     if peak.ratio < params.min_peak_ratio:
         return (
             f"the shift is ambiguous: the correlation peak is {peak.ratio:.2f} times the next, "
-            f"needs {params.min_peak_ratio:g} (searched to {reach * pair.factor * grid.gsd_m:.0f} m)"
+            f"needs {params.min_peak_ratio:g} (searched to {reach * factor * grid.gsd_m:.0f} m)"
         )
     start = np.zeros((2, 3))
     start[:, 0] = peak.shift_px
-    best = _agree(((a, a_ok), (b, b_ok)), start, params, trace)
+    best = _agree(reference.coarse, moving, start, params, trace)
     if best is None:
         return (
             f"too few places agree on a shift: {trace.values.get('windows_inlying', 0):.0f} correlation windows, "
             f"needs {params.min_windows}"
         )
-    return _start_field(*best, pair.factor, grid.shape)
+    return _start_field(*best, factor, grid.shape)
 
 
 def _agree(
-    features: tuple[tuple[NDArray[np.float32], NDArray[np.bool_]], tuple[NDArray[np.float32], NDArray[np.bool_]]],
-    start: NDArray[np.float64],
-    params: RegisterParams,
-    trace: _Trace,
+    reference: Features, moving: Features, start: NDArray[np.float64], params: RegisterParams, trace: _Trace
 ) -> tuple[WindowTies, NDArray[np.float64]] | None:
     """Return the inlying windows and their affine, from the largest windows of which enough agree."""
-    (a, a_ok), (b, b_ok) = features
-    extent = float(max(a_ok.shape))
-    for size in window_sizes(params.window_px, (a_ok.shape[0], a_ok.shape[1])):
-        affine, weight = start, np.ones(len(a))
+    shape = (reference.inside.shape[0], reference.inside.shape[1])
+    extent = float(max(shape))
+    for size in window_sizes(params.window_px, shape):
+        affine, weight = start, np.ones(len(reference.planes))
         for _ in range(2):
-            moved, moved_ok = _resample(b, b_ok, affine)
+            moved = _resample(moving, affine)
             if affine is not start:
-                weight = feature_weights(a, moved, a_ok & moved_ok)
+                weight = feature_weights(reference, moved)
             # the first round only finds the affine, so fewer windows do
-            most = 7 if affine is start else 10
-            ties = match_windows((a, a_ok), (moved, moved_ok), weight, size, most)
+            most = 6 if affine is start else 8
+            ties = match_windows(reference, moved, weight, size, most)
             inlying = np.zeros(len(ties.value), bool)
             if len(ties.value) >= params.min_windows:
                 total = ties.value + np.column_stack([np.ones(len(ties.value)), ties.position]) @ affine.T
@@ -202,16 +168,16 @@ def _agree(
     return None
 
 
-def _resample(
-    planes: NDArray[np.float32], ok: NDArray[np.bool_], affine: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return feature planes at q + u(q), u = affine (1, row, col), and where they hold."""
-    row, col = np.indices(ok.shape, np.float32)
+def _resample(features: Features, affine: NDArray[np.float64]) -> Features:
+    """Return features at q + u(q), u = affine (1, row, col)."""
+    row, col = np.indices(features.inside.shape, np.float32)
     u = [line[0] + line[1] * (row + 0.5) + line[2] * (col + 0.5) for line in affine]
     map_y, map_x = np.asarray(row + u[0], np.float32), np.asarray(col + u[1], np.float32)
-    moved = [cv2.remap(p, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT) for p in planes]
-    inside = cv2.remap(ok.astype(np.uint8), map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-    return np.stack(moved), np.asarray(inside > 0)
+    near, part = cv2.convertMaps(map_x, map_y, cv2.CV_16SC2)
+    moved = [cv2.remap(p, near, part, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT) for p in features.planes]
+    ok = features.inside.astype(np.uint8)
+    inside = cv2.remap(ok, near, part, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    return Features(np.stack(moved), np.asarray(inside > 0))
 
 
 def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, shape: tuple[int, int]) -> Field:
@@ -229,38 +195,42 @@ def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, sha
     ).field
 
 
-def _refine(pairs: list[_Pair], start: Field, params: RegisterParams, trace: _Trace) -> tuple[Fit, Ties] | str:
+def _refine(
+    views: list[View], reference: Reference, start: Field, params: RegisterParams, trace: _Trace
+) -> tuple[Fit, Ties] | str:
     """Return the fit at full resolution and the ties it was made on, or the reason there is none."""
     result: tuple[Fit, Ties] | str = "there is no level to refine"
-    field_now = start
-    for pair in pairs:
-        result = _refine_level(pair, field_now, pairs[-1].reference[0].shape, params, trace)
+    field_now, passes = start, params.passes
+    for view, fixed in zip(views, reference.levels, strict=True):
+        level = pair_level(fixed, view, field_now, params, reference.grid.shape)
+        result = _refine_level(level, field_now, passes, params, trace)
         if isinstance(result, str):
             break
-        field_now = result[0].field
+        # a level starts where the coarser one ended, so it needs fewer steps
+        field_now, passes = result[0].field, min(params.passes, _LATER_PASSES)
     return result
 
 
 def _refine_level(
-    pair: _Pair, start: Field, full_shape: tuple[int, int], params: RegisterParams, trace: _Trace
+    level: Level, start: Field, passes: int, params: RegisterParams, trace: _Trace
 ) -> tuple[Fit, Ties] | str:
-    level = cut_level(pair.reference, pair.moving, start, params, full_shape)
     # on tiny images the field may be as fine as its ties (two cells); elsewhere that would only fit their noise
-    tiny = level.cell_px < params.spline_spacing_px / 4
-    spacing_px = 2.0 * level.cell_px * pair.factor if tiny else params.spline_spacing_px
-    rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in full_shape)
+    fixed = level.reference
+    tiny = fixed.cell_px < params.spline_spacing_px / 4
+    spacing_px = 2.0 * fixed.cell_px * fixed.factor if tiny else params.spline_spacing_px
+    rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in level.full_shape)
     # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
-    now, intervals = start, (min(rows, 6), min(cols, 6))
-    for _ in range(params.passes - 1):
+    now, intervals = start, (min(rows, 6), min(cols, 6)) if passes == params.passes else (rows, cols)
+    for _ in range(passes - 1):
         ties, _kappa = measure_ties(level, now, exact=False)
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
         now, intervals = fit_field(ties, intervals).field, (rows, cols)
     ties, kappa = measure_ties(level, now, exact=True)
     if len(np.unique(ties.group)) < _MIN_GROUPS:
-        side_m = f"{2 * level.cell_px * pair.factor} px"
+        side_m = f"{2 * fixed.cell_px * fixed.factor} px"
         return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
-    trace.note(sampled_share=level.share, shared_texture=float(kappa.max()))
+    trace.note(sampled_share=fixed.share, shared_texture=float(kappa.max()))
     return fit_field(ties, intervals), ties
 
 

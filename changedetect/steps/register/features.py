@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
@@ -55,13 +57,23 @@ class Scale:
     """Per feature (bands, then gradient), standard deviation of the noise."""
 
 
-def pick_bands(moving: Raster, reference: Raster, params: RegisterParams) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What is matched."""
+
+    planes: NDArray[np.float32]
+    """(band + 1, row, col) in local standard deviations, 0 where they do not hold."""
+    inside: NDArray[np.bool_]
+    """(row, col), True where they hold."""
+
+
+def pick_bands(moving: Sequence[str], reference: Sequence[str], params: RegisterParams) -> tuple[str, ...]:
     """Return the names of the bands to match on, in the reference's order; empty if the scenes share none."""
-    common = [name for name in reference.bands if name in moving.bands]
+    common = [name for name in reference if name in moving]
     wanted = [name for name in params.bands if name in common]
     others = [name for name in common if name not in wanted]
     chosen = (wanted + others)[: params.max_bands]
-    return tuple(name for name in reference.bands if name in chosen)
+    return tuple(name for name in reference if name in chosen)
 
 
 def to_image(raster: Raster, names: tuple[str, ...], valid: NDArray[np.bool_]) -> Image:
@@ -107,8 +119,8 @@ def measure_scale(image: Image) -> Scale:
     return Scale(floor, offset, np.maximum(noise, 1e-5))
 
 
-def make_features(image: Image, scale: Scale, params: RegisterParams) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return features (band + 1, row, col) float32 in local standard deviations, and where they hold (row, col).
+def make_features(image: Image, scale: Scale, params: RegisterParams) -> Features:
+    """Return the features of an image.
 
     Each is the high-passed log band over its local contrast plus the noise, so that texture below the noise (cloud
     tops, water) weighs little whatever its brightness; the last is the same of the gradient magnitude, which
@@ -124,7 +136,7 @@ def make_features(image: Image, scale: Scale, params: RegisterParams) -> tuple[N
         high = (y - _blur(y * weight, params.high_pass_px) / near) * weight
         contrast = cv2.sqrt(np.maximum(_blur(high * high, params.contrast_px) / around, 0.0))
         features[i] = np.clip(high / (contrast + np.float32(scale.noise[i])), -_CLIP, _CLIP) * inside
-    return features, inside
+    return Features(features, inside)
 
 
 def _log_bands(image: Image, scale: Scale) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg import solveh_banded
+from scipy.sparse import csc_array
 
 from changedetect.core.results import bspline_basis
 
@@ -125,8 +126,8 @@ def measure_spread(fit: Fit, ties: Ties, draws: int = 2) -> NDArray[np.float64]:
     spread = np.zeros((draws, len(ties)))
     for draw in range(draws):
         half = _assign_folds(fit.group, 2, seed=draw + 1) == 0
-        first = design.predict(design.solve(fit.weight * half, penalty))
-        second = design.predict(design.solve(fit.weight * ~half, penalty))
+        parts = design.sum_equations(fit.weight[:, None] * np.stack([half, ~half], axis=1))
+        first, second = (design.predict(design.solve(part, penalty)) for part in parts[:2])
         spread[draw] = np.hypot(*(first - second).T) / 2.0
     return spread
 
@@ -143,17 +144,22 @@ class _Trial:
 
 
 def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[_Trial]:
+    members = _one_hot(folds)
     weight = np.ones(len(ties))
+    whole = design.sum_equations(weight[:, None])[-1]
     trials: list[_Trial] = []
     for penalty in penalties:
-        for _ in range(2 if trials else 3):
-            residual = _mahalanobis(ties, design.predict(design.solve(weight, penalty)))
+        # the equations hold for any penalty, so each starts from the weights its stiffer neighbour ended with
+        for _ in range(1 if trials else 3):
+            residual = _mahalanobis(ties, design.predict(design.solve(whole, penalty)))
             sigma = _robust_sigma(residual)
             weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
-        *without, fitted = design.solve_without(weight, penalty, folds, int(folds.max()) + 1)
+            *parts, whole = design.sum_equations(weight[:, None] * members)
         held_out = np.zeros((len(ties), 2))
-        for fold, coefficients in enumerate(without):
-            held_out[folds == fold] = design.predict(coefficients)[folds == fold]
+        for fold, part in enumerate(parts):
+            out = folds == fold
+            held_out[out] = design.predict(design.solve(whole - part, penalty), out)
+        fitted = design.solve(whole, penalty)
         trials.append(_Trial(penalty, fitted, weight, sigma, held_out, held_out - ties.value))
     return trials
 
@@ -172,88 +178,88 @@ def _to_fit(trial: _Trial, group: NDArray[np.int64]) -> Fit:
     return Fit(Field(trial.coefficients, trial.penalty), trial.weight, trial.miss_px, group)
 
 
-_Equations = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
-"""Normal matrix and right side."""
+class _Equations:
+    """Normal equations of the spline: they add up over ties, and hold for any penalty."""
+
+    __slots__ = ("matrix", "right", "shift_matrix", "shift_right")
+
+    def __init__(self, *parts: NDArray[np.float64]) -> None:
+        self.matrix, self.right, self.shift_matrix, self.shift_right = parts
+
+    def __sub__(self, other: _Equations) -> _Equations:
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
+        return _Equations(*(a - b for a, b in pairs))
 
 
 class _Design:
-    """Normal equations of the spline in banded form; the order of unknowns is row, column, component."""
+    """The spline at the ties; the order of unknowns is row, column, component, its matrix is kept by diagonals."""
 
     def __init__(self, ties: Ties, intervals: tuple[int, int]) -> None:
-        n_row, n_col = intervals[0] + 3, intervals[1] + 3
+        n, n_row, n_col = len(ties), intervals[0] + 3, intervals[1] + 3
         row_index, row_weight = _local_basis(ties.position[:, 0], intervals[0])
         col_index, col_weight = _local_basis(ties.position[:, 1], intervals[1])
         self.shape = (n_row, n_col)
         self.size = 2 * n_row * n_col
-        self.knot = (row_index[:, :, None] * n_col + col_index[:, None, :]).reshape(len(ties), 16)
-        self.basis = (row_weight[:, :, None] * col_weight[:, None, :]).reshape(len(ties), 16)
-        self.ties = ties
+        self.knot = (row_index[:, :, None] * n_col + col_index[:, None, :]).reshape(n, 16)
+        self.basis = (row_weight[:, :, None] * col_weight[:, None, :]).reshape(n, 16)
         self.bands = 2 * (3 * n_col + 3) + 2
-        unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(len(ties), 32)
+        unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(n, 32)
         i, j = np.tril_indices(32)
-        self.flat = (unknown[:, i] - unknown[:, j]) * self.size + unknown[:, j]
+        flat = (unknown[:, i] - unknown[:, j]) * self.size + unknown[:, j]
         basis = np.repeat(self.basis, 2, axis=1)
-        self.terms = basis[:, i] * basis[:, j] * ties.info[:, i % 2, j % 2]
-        self.unknown = unknown
+        terms = basis[:, i] * basis[:, j] * ties.info[:, i % 2, j % 2]
         pull = np.einsum("nij,nj->ni", ties.info, ties.value)
-        self.pull = (self.basis[:, :, None] * pull[:, None, :]).reshape(len(ties), 32)
+        pulls = (self.basis[:, :, None] * pull[:, None, :]).reshape(n, 32)
+        # one column per tie: equations of any weights are a product
+        self._terms = _columns(flat, terms, self.bands * self.size)
+        self._pulls = _columns(unknown, pulls, self.size)
+        self._shift_terms, self._shift_pulls = ties.info.reshape(n, 4).T, pull.T
         self.bend, self.slope = _penalties(n_row, n_col, self.bands)
 
-    def solve(self, weight: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
-        """Return coefficients (2, rows, cols) of the weighted, penalised fit."""
-        return self.solve_without(weight, penalty, np.zeros(len(weight), np.int64), 1)[-1]
+    def sum_equations(self, weights: NDArray[np.float64]) -> list[_Equations]:
+        """Return the equations under each column of `weights` (ties, k), then under their sum."""
+        columns = np.column_stack([weights, weights.sum(axis=1)])
+        matrix, right = self._terms @ columns, self._pulls @ columns
+        shift_matrix, shift_right = self._shift_terms @ columns, self._shift_pulls @ columns
+        return [
+            _Equations(
+                np.ascontiguousarray(matrix[:, k]).reshape(self.bands, self.size),
+                np.ascontiguousarray(right[:, k]),
+                shift_matrix[:, k].reshape(2, 2),
+                shift_right[:, k],
+            )
+            for k in range(columns.shape[1])
+        ]
 
-    def solve_without(
-        self, weight: NDArray[np.float64], penalty: float, folds: NDArray[np.int64], n_folds: int
-    ) -> list[NDArray[np.float64]]:
-        """Return the fit without each fold in turn, then the fit to all (the only one if there is one fold).
-
-        Normal equations add up, so those of every fold are made once and taken off the sum.
-        """
+    def solve(self, equations: _Equations, penalty: float) -> NDArray[np.float64]:
+        """Return coefficients (2, rows, cols) of the penalised fit."""
         if penalty == SHIFT:
-            parts = [self._shift_equations(weight * (folds == k)) for k in range(n_folds)]
-        else:
-            parts = self._spline_equations(weight, folds, n_folds)
-        matrix = np.sum([part[0] for part in parts], axis=0)
-        right = np.sum([part[1] for part in parts], axis=0)
-        wanted = [(matrix - m, right - r) for m, r in parts] if n_folds > 1 else []
-        solve = self._solve_shift if penalty == SHIFT else self._solve_spline
-        return [solve(m, r, penalty) for m, r in [*wanted, (matrix, right)]]
-
-    def _shift_equations(self, weight: NDArray[np.float64]) -> _Equations:
-        info = np.einsum("n,nij->ij", weight, self.ties.info)
-        return info, np.einsum("n,nij,nj->i", weight, self.ties.info, self.ties.value)
-
-    def _solve_shift(self, matrix: NDArray[np.float64], right: NDArray[np.float64], _: float) -> NDArray[np.float64]:
-        shift = np.linalg.solve(matrix + np.eye(2) * (1e-12 + 1e-9 * np.trace(matrix)), right)
-        return np.ones((2, *self.shape)) * shift[:, None, None]
-
-    def _spline_equations(
-        self, weight: NDArray[np.float64], folds: NDArray[np.int64], n_folds: int
-    ) -> list[_Equations]:
-        parts: list[_Equations] = []
-        for k in range(n_folds):
-            used = np.flatnonzero(folds == k) if n_folds > 1 else slice(None)
-            terms = (self.terms[used] * weight[used, None]).ravel()
-            pull = (self.pull[used] * weight[used, None]).ravel()
-            matrix = np.bincount(self.flat[used].ravel(), terms, self.bands * self.size)
-            right = np.bincount(self.unknown[used].ravel(), pull, self.size)
-            parts.append((np.asarray(matrix, np.float64).reshape(self.bands, self.size), np.asarray(right, np.float64)))
-        return parts
-
-    def _solve_spline(
-        self, matrix: NDArray[np.float64], right: NDArray[np.float64], penalty: float
-    ) -> NDArray[np.float64]:
-        unit = max(float(matrix[0].mean()), 1e-12)
-        banded = matrix + unit * (penalty * self.bend + _SLOPE_SHARE * self.slope)
+            matrix = equations.shift_matrix
+            shift = np.linalg.solve(matrix + np.eye(2) * (1e-12 + 1e-9 * np.trace(matrix)), equations.shift_right)
+            return np.ones((2, *self.shape)) * shift[:, None, None]
+        unit = max(float(equations.matrix[0].mean()), 1e-12)
+        banded = self.bend * (unit * penalty)
+        banded += equations.matrix
+        banded += self.slope * (unit * _SLOPE_SHARE)
         banded[0] += 1e-9 * unit
-        solution = solveh_banded(banded, right, lower=True, overwrite_ab=True, check_finite=False)
+        solution = solveh_banded(banded, equations.right, lower=True, overwrite_ab=True, check_finite=False)
         return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
 
-    def predict(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return u at the ties, (n, 2)."""
+    def predict(self, coefficients: NDArray[np.float64], where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return u at the ties, or at those of `where`, (n, 2)."""
+        knot, basis = (self.knot, self.basis) if where is None else (self.knot[where], self.basis[where])
         flat = coefficients.reshape(2, -1)
-        return np.stack([(flat[k][self.knot] * self.basis).sum(axis=1) for k in range(2)], axis=1)
+        return np.stack([(flat[k][knot] * basis).sum(axis=1) for k in range(2)], axis=1)
+
+
+def _columns(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> csc_array:
+    """Return the sparse matrix (size, ties) whose columns hold `values` (ties, k) at `index` (ties, k)."""
+    ends = np.arange(len(index) + 1) * index.shape[1]
+    return csc_array((values.ravel(), index.ravel(), ends), shape=(size, len(index)))
+
+
+def _one_hot(folds: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(folds[:, None] == np.arange(int(folds.max()) + 1), np.float64)
 
 
 def _local_basis(position: NDArray[np.float64], intervals: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

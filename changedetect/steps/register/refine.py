@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from changedetect.steps.register.features import Image, Scale, make_features
 from changedetect.steps.register.field import Field, Ties
+from changedetect.steps.register.prepare import MARGIN_PX, Patch, ReferenceLevel, View, window_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,75 +21,41 @@ _SMOOTH_PX = 64.0
 _MIN_KAPPA = 0.03
 _SUBPIXEL = 32
 """OpenCV's remap rounds positions to 1/32 px; the rest is added to first order, so that it does not bias u."""
-_BLOCK_CELLS = 12
-_SAMPLED_BLOCK_CELLS = 6
-"""Smaller where only a sample is looked at: more places for the same pixels."""
-_MIN_VALID = 0.1
-_SMALL_PX, _TINY_PX = 768, 200
-"""Shorter sides below which cells are halved: the warp of a small image may be as short as four cells."""
-_MARGIN_PX = 24
 _MIN_NOISE = 1e-3
 """Least noise variance of a feature (they are of order 1): equal scenes must not give infinite information."""
 _SUMS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Features of one block in both scenes, cut where the current field puts it."""
+    """One block of the reference, and the moving scene's features where the current field puts it."""
 
-    row: int
-    col: int
-    reference: NDArray[np.float32]
-    """(feature, row + 2, col + 2): one pixel more on each side, for gradients."""
-    inside: NDArray[np.bool_]
-    moving: NDArray[np.float32]
+    patch: Patch
+    planes: NDArray[np.float32]
     """(feature, row, col) of the moving scene, its first pixel at `corner`."""
-    moving_inside: NDArray[np.uint8]
+    inside: NDArray[np.uint8]
     corner: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """Both scenes at one level, cut into blocks, with the cells that pool their pixels."""
+    """Both scenes at one level."""
 
+    reference: ReferenceLevel
     blocks: tuple[Block, ...]
-    factor: int
-    shape: tuple[int, int]
     full_shape: tuple[int, int]
-    cell_px: int
-    share: float
-    """Share of the usable blocks that are looked at."""
 
 
-def cell_size_px(shape: tuple[int, int]) -> int:
-    """Return the side of a cell: 24 px, less on small images so that there are enough of them."""
-    if min(shape) >= _SMALL_PX:
-        return 24
-    return 12 if min(shape) >= _TINY_PX else 6
-
-
-def cut_level(
-    reference: tuple[Image, Scale],
-    moving: tuple[Image, Scale],
-    field: Field,
-    params: RegisterParams,
-    full_shape: tuple[int, int],
+def pair_level(
+    reference: ReferenceLevel, view: View, field: Field, params: RegisterParams, full_shape: tuple[int, int]
 ) -> Level:
-    """Return the blocks of one level; of a large level, an even sample that holds `params.max_refine_px` pixels."""
-    image = reference[0]
-    cell = cell_size_px(image.shape)
-    sampled = image.valid.size > params.max_refine_px
-    side = cell * (_SAMPLED_BLOCK_CELLS if sampled else _BLOCK_CELLS)
-    starts = [(r, c) for r in range(0, image.shape[0], side) for c in range(0, image.shape[1], side)]
-    usable = [s for s in starts if image.valid[s[0] : s[0] + side, s[1] : s[1] + side].mean() >= _MIN_VALID]
-    picked = usable
-    if sampled:
-        # an additive sequence in two dimensions spreads any number of blocks evenly (R2, from the plastic number)
-        order = sorted(usable, key=lambda s: (s[0] // side * 0.7548776662467 + s[1] // side * 0.5698402909981) % 1.0)
-        picked = sorted(order[: max(params.max_refine_px // side**2, 1)])
-    blocks = [_cut_block((reference, moving), field, (*start, side), full_shape, params) for start in picked]
-    kept = tuple(block for block in blocks if block is not None)
-    return Level(kept, image.factor, image.shape, full_shape, cell, len(picked) / max(len(usable), 1))
+    """Return the reference's blocks with what the moving scene shows near them under a field."""
+    if view.features is not None:
+        planes, inside = view.features.planes, view.features.inside.astype(np.uint8)
+        blocks = tuple(Block(patch, planes, inside, (0, 0)) for patch in reference.patches)
+        return Level(reference, blocks, full_shape)
+    found = [_cut_block(patch, view, field, params, full_shape) for patch in reference.patches]
+    return Level(reference, tuple(block for block in found if block is not None), full_shape)
 
 
 def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, NDArray[np.float64]]:
@@ -109,61 +75,31 @@ def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, 
     ----------
     Lucas and Kanade, An iterative image registration technique, IJCAI 1981.
     """
-    cells = tuple(-(-n // level.cell_px) for n in level.shape)
-    n_features = level.blocks[0].reference.shape[0] if level.blocks else 0
+    fixed = level.reference
+    cells = tuple(-(-n // fixed.cell_px) for n in fixed.shape)
+    n_features = len(level.blocks[0].planes) if level.blocks else 0
     sums = np.zeros((n_features, _SUMS, *cells), np.float32)
     warped = [_warp_block(level, block, field, exact) for block in level.blocks]
     scale = _residual_scale(warped, n_features)
     for block, moved in zip(level.blocks, warped, strict=True):
-        r, c = block.row // level.cell_px, block.col // level.cell_px
-        part = _sum_block(block, moved, scale, level.cell_px)
+        r, c = block.patch.row // fixed.cell_px, block.patch.col // fixed.cell_px
+        part = _sum_block(block.patch, moved, scale, fixed.cell_px)
         sums[:, :, r : r + part.shape[2], c : c + part.shape[3]] = part
-    info, pull, kappa = _weigh(sums, level.cell_px)
+    info, pull, kappa = _weigh(sums, fixed.cell_px)
     return _pool(info, pull, level, field), kappa
 
 
 def _cut_block(
-    pair: tuple[tuple[Image, Scale], tuple[Image, Scale]],
-    field: Field,
-    place: tuple[int, int, int],
-    full_shape: tuple[int, int],
-    params: RegisterParams,
+    patch: Patch, view: View, field: Field, params: RegisterParams, full_shape: tuple[int, int]
 ) -> Block | None:
-    reference, moving = pair
-    image, (row, col, side) = reference[0], place
-    rows, cols = min(side, image.shape[0] - row), min(side, image.shape[1] - col)
-    u = _level_field(field, (row, col, rows, cols), image.factor, full_shape, step=max(side // 8, 1))
+    (rows, cols), m = patch.inside.shape, MARGIN_PX
+    place = (patch.row, patch.col, rows, cols)
+    u = _level_field(field, place, view.image.factor, full_shape, step=max(rows // 8, 1))
     low, high = np.floor(u.min(axis=(1, 2))).astype(int) - 4, np.ceil(u.max(axis=(1, 2))).astype(int) + 5
-    near = _window(image, row - _MARGIN_PX, col - _MARGIN_PX, rows + 2 * _MARGIN_PX, cols + 2 * _MARGIN_PX)
-    far = _window(
-        moving[0],
-        row + low[0] - _MARGIN_PX,
-        col + low[1] - _MARGIN_PX,
-        rows + int(high[0] - low[0]) + 2 * _MARGIN_PX,
-        cols + int(high[1] - low[1]) + 2 * _MARGIN_PX,
-    )
-    if not near.valid.any() or not far.valid.any():
-        return None
-    a, a_ok = make_features(near, reference[1], params)
-    b, b_ok = make_features(far, moving[1], params)
-    m = _MARGIN_PX
-    cut = (slice(None), slice(m - 1, m + rows + 1), slice(m - 1, m + cols + 1))
-    corner = (row + int(low[0]) - m, col + int(low[1]) - m)
-    inside = a_ok[m : m + rows, m : m + cols]
-    return Block(row, col, np.ascontiguousarray(a[cut]), inside, b, b_ok.astype(np.uint8), corner)
-
-
-def _window(image: Image, row: int, col: int, rows: int, cols: int) -> Image:
-    """Cut a window that may reach beyond the image, where nothing is usable."""
-    r0, c0 = max(row, 0), max(col, 0)
-    r1, c1 = min(row + rows, image.shape[0]), min(col + cols, image.shape[1])
-    bands = np.zeros((image.bands.shape[0], rows, cols), np.float32)
-    valid = np.zeros((rows, cols), bool)
-    if r1 > r0 and c1 > c0:
-        to = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
-        bands[(slice(None), *to)] = image.bands[:, r0:r1, c0:c1]
-        valid[to] = image.valid[r0:r1, c0:c1]
-    return replace(image, bands=bands, valid=valid)
+    corner = (patch.row + int(low[0]) - m, patch.col + int(low[1]) - m)
+    size = (rows + int(high[0] - low[0]) + 2 * m, cols + int(high[1] - low[1]) + 2 * m)
+    found = window_features(view, (*corner, *size), params)
+    return Block(patch, found.planes, found.inside.astype(np.uint8), corner) if found.inside.any() else None
 
 
 def _level_field(
@@ -176,9 +112,9 @@ def _level_field(
     return field.at(r, c) / factor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Warped:
-    values: NDArray[np.float32]
+    planes: NDArray[np.float32]
     """(feature, row + 2, col + 2) moving features at q + u(q)."""
     inside: NDArray[np.bool_]
     """(row, col), True where both scenes are usable."""
@@ -187,24 +123,26 @@ class _Warped:
 
 
 def _warp_block(level: Level, block: Block, field: Field, exact: bool) -> _Warped:
-    rows, cols = block.inside.shape
-    place = (block.row - 1, block.col - 1, rows + 2, cols + 2)
-    u = _level_field(field, place, level.factor, level.full_shape)
+    patch, factor = block.patch, level.reference.factor
+    rows, cols = patch.inside.shape
+    place = (patch.row - 1, patch.col - 1, rows + 2, cols + 2)
+    u = _level_field(field, place, factor, level.full_shape)
     y = u[0] + np.arange(place[0], place[0] + rows + 2)[:, None] - block.corner[0]
     x = u[1] + np.arange(place[1], place[1] + cols + 2)[None, :] - block.corner[1]
     map_y = (np.rint(y * _SUBPIXEL) / _SUBPIXEL).astype(np.float32)
     map_x = (np.rint(x * _SUBPIXEL) / _SUBPIXEL).astype(np.float32)
     rest_y, rest_x = (y - map_y).astype(np.float32), (x - map_x).astype(np.float32)
-    values = np.empty((len(block.moving), rows + 2, cols + 2), np.float32)
+    planes = np.empty((len(block.planes), rows + 2, cols + 2), np.float32)
     kernel = cv2.INTER_LANCZOS4 if exact else cv2.INTER_CUBIC
-    for i, plane in enumerate(block.moving):
-        moved = cv2.remap(plane, map_x, map_y, kernel, borderMode=cv2.BORDER_CONSTANT)
-        values[i] = moved + rest_y * _slope(moved, 0) + rest_x * _slope(moved, 1)
-    near = cv2.remap(block.moving_inside, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-    inside = block.inside & (near[1:-1, 1:-1] > 0)
+    near, part = cv2.convertMaps(map_x, map_y, cv2.CV_16SC2)
+    for plane, moved in zip(block.planes, planes, strict=True):
+        cv2.remap(plane, near, part, kernel, dst=moved, borderMode=cv2.BORDER_CONSTANT)
+        moved += rest_y * _slope(moved, 0) + rest_x * _slope(moved, 1)
+    usable = cv2.remap(block.inside, near, part, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    inside = patch.inside & (usable[1:-1, 1:-1] > 0)
     pick = inside[::7, ::7]
-    a, b = block.reference[:, 1:-1:7, 1:-1:7], values[:, 1:-1:7, 1:-1:7]
-    return _Warped(values, inside, np.abs(a - b)[:, pick])
+    a, b = patch.planes[:, 1:-1:7, 1:-1:7], planes[:, 1:-1:7, 1:-1:7]
+    return _Warped(planes, inside, np.abs(a - b)[:, pick])
 
 
 def _slope(plane: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -221,31 +159,42 @@ def _residual_scale(warped: list[_Warped], n_features: int) -> NDArray[np.float6
     return out
 
 
-def _sum_block(block: Block, moved: _Warped, scale: NDArray[np.float64], cell_px: int) -> NDArray[np.float32]:
+def _sum_block(patch: Patch, moved: _Warped, scale: NDArray[np.float64], cell_px: int) -> NDArray[np.float32]:
     """Return sums per feature and cell: w gy gy, w gy gx, w gx gx, w gy r, w gx r, w r r, w, w grad a . grad b."""
-    rows, cols = block.inside.shape
+    rows, cols = patch.inside.shape
     cells = (-(-rows // cell_px), -(-cols // cell_px))
-    out = np.empty((len(block.reference), _SUMS, *cells), np.float32)
+    # whole cells, so that they are summed by reshaping; what is added stays 0
+    planes = np.zeros((_SUMS, cells[0] * cell_px, cells[1] * cell_px), np.float32)
+    yy, yx, xx, yr, xr, rr, w, cross = planes[:, :rows, :cols]
+    out = np.empty((len(patch.planes), _SUMS, *cells), np.float32)
     inside = moved.inside.astype(np.float32)
     inner = (slice(1, -1), slice(1, -1))
-    for i, (a, b) in enumerate(zip(block.reference, moved.values, strict=True)):
+    for i, (a, b) in enumerate(zip(patch.planes, moved.planes, strict=True)):
         ay, ax, by, bx = (_slope(plane, axis)[inner] for plane in (a, b) for axis in (0, 1))
         r = a[inner] - b[inner]
-        w = inside / (1.0 + (r / np.float32(scale[i])) ** 2) ** 2
-        gy, gx = (ay + by) * np.float32(0.5), (ax + bx) * np.float32(0.5)
-        wgy, wgx, wr = w * gy, w * gx, w * r
-        planes = (wgy * gy, wgy * gx, wgx * gx, gy * wr, gx * wr, wr * r, w, w * (ay * by + ax * bx))
-        for k, plane in enumerate(planes):
-            out[i, k] = _sum_cells(plane, cells, cell_px)
+        np.multiply(r, np.float32(1.0 / scale[i]), out=w)
+        np.multiply(w, w, out=w)
+        w += 1.0
+        np.divide(inside, w, out=cross)
+        np.divide(cross, w, out=w)
+        np.multiply(ay, by, out=cross)
+        cross += ax * bx
+        cross *= w
+        ay += by
+        ax += bx
+        ay *= np.float32(0.5)
+        ax *= np.float32(0.5)
+        np.multiply(w, ay, out=by)
+        np.multiply(w, ax, out=bx)
+        np.multiply(by, ay, out=yy)
+        np.multiply(by, ax, out=yx)
+        np.multiply(bx, ax, out=xx)
+        np.multiply(by, r, out=yr)
+        np.multiply(bx, r, out=xr)
+        np.multiply(w, r, out=rr)
+        rr *= r
+        out[i] = planes.reshape(_SUMS, cells[0], cell_px, -1).sum(2).reshape(_SUMS, *cells, cell_px).sum(3)
     return out
-
-
-def _sum_cells(plane: NDArray[np.float32], cells: tuple[int, int], cell_px: int) -> NDArray[np.float32]:
-    pad = (cells[0] * cell_px - plane.shape[0], cells[1] * cell_px - plane.shape[1])
-    if any(pad):
-        plane = np.pad(plane, ((0, pad[0]), (0, pad[1])))
-    mean = cv2.resize(plane, cells[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(mean * np.float32(cell_px**2))
 
 
 def _weigh(
@@ -272,8 +221,9 @@ def _smooth(cells: NDArray[np.float64], cell_px: int) -> NDArray[np.float64]:
 
 def _pool(info: NDArray[np.float64], pull: NDArray[np.float64], level: Level, field: Field) -> Ties:
     """Pool 2 x 2 cells into ties; 2 x 2 ties form a group that is held out together."""
-    side = 2 * level.cell_px
-    size = tuple(-(-n // side) for n in level.shape)
+    fixed = level.reference
+    side = 2 * fixed.cell_px
+    size = tuple(-(-n // side) for n in fixed.shape)
     pad = [(0, 2 * size[k] - info.shape[2 + k]) for k in range(2)]
     pooled = [
         np.pad(array, [(0, 0)] * (array.ndim - 2) + pad)
@@ -287,10 +237,10 @@ def _pool(info: NDArray[np.float64], pull: NDArray[np.float64], level: Level, fi
     keep = trace > 1e-3 * max(float(np.median(trace[trace > 0])) if (trace > 0).any() else 0.0, 1e-9)
     r, c = (index.ravel() for index in np.indices(size))
     # of a tie cut off by the image's edge, the middle of what is left
-    centre = [(side * k + np.minimum(side * (k + 1), n)) / 2.0 for k, n in zip((r, c), level.shape, strict=True)]
-    position = np.stack([x * level.factor / n for x, n in zip(centre, level.full_shape, strict=True)], axis=1)
+    centre = [(side * k + np.minimum(side * (k + 1), n)) / 2.0 for k, n in zip((r, c), fixed.shape, strict=True)]
+    position = np.stack([x * fixed.factor / n for x, n in zip(centre, level.full_shape, strict=True)], axis=1)
     ridge = 1e-3 * np.median(trace[keep]) * np.eye(2) if keep.any() else np.eye(2)
-    step = np.linalg.solve(matrix + ridge, force[:, :, None])[:, :, 0] * level.factor
+    step = np.linalg.solve(matrix + ridge, force[:, :, None])[:, :, 0] * fixed.factor
     here = _at_points(field, position[keep])
     # the step is taken from u at the tie's centre: once b = 0 everywhere, u reproduces itself
     group = (r // 2) * (-(-size[1] // 2)) + c // 2

@@ -12,6 +12,8 @@ import scipy.fft
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from changedetect.steps.register.features import Features
+
 _WHITEN = 0.5
 """Exponent of the cross-spectrum's magnitude taken off: half whitening; full whitening was worst at every size."""
 _TAPER = 0.15
@@ -51,20 +53,30 @@ class WindowTies:
     window_px: int
 
 
-def find_peak(
-    reference: NDArray[np.float32], moving: NDArray[np.float32], limit_px: tuple[int, int], reach: int
-) -> Peak:
-    """Return the shift u at which the features (feature, row, col) correlate best within `reach` px.
-
-    The second peak is looked for within `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity.
-    """
-    rows, cols = reference.shape[1:]
-    size = tuple(scipy.fft.next_fast_len(int(np.ceil(n * 4 / 3)), real=True) for n in (rows, cols))
+def transform_planes(planes: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Return the spectra (feature, row, col) of tapered features, zero-padded by a third."""
+    rows, cols = planes.shape[1:]
     taper = _tukey(rows)[:, None] * _tukey(cols)[None, :]
+    return np.stack([scipy.fft.rfft2(plane * taper, _padded(rows, cols)) for plane in planes])
+
+
+def _padded(rows: int, cols: int) -> tuple[int, int]:
+    rows, cols = (scipy.fft.next_fast_len(int(np.ceil(n * 4 / 3)), real=True) for n in (rows, cols))
+    return rows, cols
+
+
+def find_peak(
+    reference: NDArray[np.complex64], moving: NDArray[np.float32], limit_px: tuple[int, int], reach: int
+) -> Peak:
+    """Return the shift u at which features (feature, row, col) correlate best with `reference` within `reach` px.
+
+    `reference` is what `transform_planes` makes of the other scene's. The second peak is looked for within
+    `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity.
+    """
+    size = _padded(*moving.shape[1:])
     total = np.zeros((2 * limit_px[0] + 1, 2 * limit_px[1] + 1), np.float32)
-    for a, b in zip(reference, moving, strict=True):
-        spectrum = np.conj(scipy.fft.rfft2(a * taper, size)) * scipy.fft.rfft2(b * taper, size)
-        surface = _correlate(spectrum, size, limit_px)
+    for a, b in zip(reference, transform_planes(moving), strict=True):
+        surface = _correlate(np.conj(a) * b, size, limit_px)
         spread = _robust_spread(surface)
         if spread > 0:
             total += surface / spread
@@ -81,8 +93,8 @@ def find_peak(
 
 
 def match_windows(
-    reference: tuple[NDArray[np.float32], NDArray[np.bool_]],
-    moving: tuple[NDArray[np.float32], NDArray[np.bool_]],
+    reference: Features,
+    moving: Features,
     weight: NDArray[np.float64],
     window_px: int,
     most: int = _MOST_PER_SIDE,
@@ -91,8 +103,7 @@ def match_windows(
 
     Parameters
     ----------
-    reference, moving : (features, valid)
-        (feature, row, col) float32 and (row, col) bool, True = usable.
+    reference, moving : Features
     weight : (feature,)
         How much each feature counts.
     window_px : int
@@ -100,8 +111,8 @@ def match_windows(
     most : int
         Windows along each side, at most: their number bounds the cost.
     """
-    (a, a_ok), (b, b_ok) = reference, moving
-    both = cv2.integral((a_ok & b_ok).astype(np.uint8))
+    a, b = reference.planes, moving.planes
+    both = cv2.integral((reference.inside & moving.inside).astype(np.uint8))
     hann = np.hanning(window_px + 2)[1:-1].astype(np.float32)
     taper = hann[:, None] * hann[None, :]
     used = np.flatnonzero(weight > 0)
@@ -127,11 +138,11 @@ def window_sizes(window_px: int, shape: tuple[int, int]) -> list[int]:
     return [size for size in sizes if size <= min(shape)]
 
 
-def feature_weights(a: NDArray[np.float32], b: NDArray[np.float32], both: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return rho / (1 - rho^2) per feature over the pixels of `both`, 0 where the correlation rho is below .03."""
-    inside = both.astype(np.float32)
-    out = np.zeros(len(a))
-    for i, (p, q) in enumerate(zip(a, b, strict=True)):
+def feature_weights(reference: Features, moving: Features) -> NDArray[np.float64]:
+    """Return rho / (1 - rho^2) per feature over what both show, 0 where the correlation rho is below .03."""
+    inside = (reference.inside & moving.inside).astype(np.float32)
+    out = np.zeros(len(reference.planes))
+    for i, (p, q) in enumerate(zip(reference.planes, moving.planes, strict=True)):
         u, v = (p * inside).ravel(), (q * inside).ravel()
         power = float(u @ u) * float(v @ v)
         rho = float(u @ v) / np.sqrt(power) if power > 0 else 0.0

@@ -1,0 +1,196 @@
+"""The reference made ready once, so that every scene of a series can be matched to it without doing so again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from changedetect.steps.register.features import (
+    Features,
+    Image,
+    Scale,
+    average_image,
+    make_features,
+    measure_scale,
+    pick_bands,
+    to_image,
+)
+from changedetect.steps.register.windows import transform_planes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from changedetect.core.grid import Grid
+    from changedetect.core.raster import Raster
+    from changedetect.steps.register.params import RegisterParams
+
+MARGIN_PX = 24
+"""Ground around a block that its features depend on."""
+_LEVEL_STEP = 4
+"""A level's field is good to a tenth of its pixel, so the next may be four times finer."""
+_BLOCK_PX = 144
+"""Blocks that fit the cache with all that is made of them, and of which a sample covers a large scene evenly."""
+_MIN_VALID = 0.1
+_SMALL_PX, _TINY_PX = 768, 200
+"""Shorter sides below which cells are halved: the warp of a small image may be as short as four cells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One scene at one level."""
+
+    image: Image
+    scale: Scale
+    features: Features | None = None
+    """Of the whole level; None where it is so large that only a sample of blocks is looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """The reference's features in one block."""
+
+    row: int
+    col: int
+    planes: NDArray[np.float32]
+    """(feature, row + 2, col + 2): one pixel more on each side, for gradients."""
+    inside: NDArray[np.bool_]
+    """(row, col)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceLevel:
+    """The reference at one level, cut into blocks."""
+
+    factor: int
+    shape: tuple[int, int]
+    cell_px: int
+    share: float
+    """Share of the usable blocks that are looked at."""
+    patches: tuple[Patch, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """All that matching needs of the reference; read-only, so that threads and processes may share it."""
+
+    grid: Grid
+    valid: NDArray[np.bool_]
+    """(row, col) of the full grid."""
+    bands: tuple[str, ...]
+    """Bands matched on; empty: the mean of all."""
+    coarse: Features
+    """Of the coarsest level."""
+    spectra: NDArray[np.complex64]
+    """Of the coarse features, for the search."""
+    levels: tuple[ReferenceLevel, ...]
+    """Coarsest first, the full grid last."""
+
+
+def prepare_reference(raster: Raster, moving_bands: Sequence[str], params: RegisterParams) -> Reference:
+    """Return what matching scenes with `moving_bands` to a reference scene needs of it.
+
+    Parameters
+    ----------
+    raster : Raster
+        The reference scene on the grid of the pairs.
+    moving_bands : sequence of str
+        Bands of the scenes to come.
+    params : RegisterParams
+    """
+    names = pick_bands(moving_bands, raster.bands, params)
+    views = view_levels(raster, names, params)
+    coarse = whole_features(views[0], params)
+    levels = tuple(_cut_reference(view, params) for view in views)
+    return Reference(raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels)
+
+
+def view_levels(raster: Raster, names: tuple[str, ...], params: RegisterParams) -> list[View]:
+    """Return a scene at each level, coarsest first, the full grid last; the coarsest always has its features."""
+    full = to_image(raster, names, raster.valid)
+    factors = [max(1, round(min(raster.grid.shape) / params.coarse_side_px))]
+    while factors[-1] > 1:
+        factors.append(max(1, factors[-1] // _LEVEL_STEP))
+    views = []
+    for factor in factors:
+        image = average_image(full, factor)
+        view = View(image, measure_scale(image))
+        whole = factor == factors[0] or not is_sampled(image, params)
+        views.append(replace(view, features=whole_features(view, params)) if whole else view)
+    return views
+
+
+def is_sampled(image: Image, params: RegisterParams) -> bool:
+    """Return whether a level is too large to be looked at everywhere."""
+    return image.valid.size > params.max_refine_px
+
+
+def whole_features(view: View, params: RegisterParams) -> Features:
+    """Return the features of the whole level."""
+    return view.features or make_features(view.image, view.scale, params)
+
+
+def cell_size_px(shape: tuple[int, int]) -> int:
+    """Return the side of a cell: 24 px, less on small images so that there are enough of them."""
+    if min(shape) >= _SMALL_PX:
+        return 24
+    return 12 if min(shape) >= _TINY_PX else 6
+
+
+def _cut_reference(view: View, params: RegisterParams) -> ReferenceLevel:
+    """Return the blocks of one level; of a large level, an even sample that holds `params.max_refine_px` pixels."""
+    image = view.image
+    cell = cell_size_px(image.shape)
+    sampled = is_sampled(image, params)
+    side = _BLOCK_PX // cell * cell
+    starts = [(r, c) for r in range(0, image.shape[0], side) for c in range(0, image.shape[1], side)]
+    usable = [s for s in starts if image.valid[s[0] : s[0] + side, s[1] : s[1] + side].mean() >= _MIN_VALID]
+    picked = usable
+    if sampled:
+        # an additive sequence in two dimensions spreads any number of blocks evenly (R2, from the plastic number)
+        order = sorted(usable, key=lambda s: (s[0] // side * 0.7548776662467 + s[1] // side * 0.5698402909981) % 1.0)
+        picked = sorted(order[: max(params.max_refine_px // side**2, 1)])
+    patches = (_cut_patch(view, start, side, params) for start in picked)
+    kept = tuple(patch for patch in patches if patch is not None)
+    share = len(picked) / max(len(usable), 1)
+    return ReferenceLevel(image.factor, image.shape, cell, share, kept)
+
+
+def _cut_patch(view: View, start: tuple[int, int], side: int, params: RegisterParams) -> Patch | None:
+    (row, col), shape = start, view.image.shape
+    rows, cols = min(side, shape[0] - row), min(side, shape[1] - col)
+    if view.features is not None:
+        found, r, c = view.features, row, col
+    else:
+        r = c = MARGIN_PX
+        found = window_features(view, (row - r, col - c, rows + 2 * r, cols + 2 * c), params)
+    inside = found.inside[r : r + rows, c : c + cols]
+    if not inside.any():
+        return None
+    padded = np.zeros((len(found.planes), rows + 2, cols + 2), np.float32)
+    r0, c0 = max(r - 1, 0), max(c - 1, 0)
+    part = found.planes[:, r0 : r + rows + 1, c0 : c + cols + 1]
+    padded[:, r0 - r + 1 : r0 - r + 1 + part.shape[1], c0 - c + 1 : c0 - c + 1 + part.shape[2]] = part
+    return Patch(row, col, padded, np.ascontiguousarray(inside))
+
+
+def window_features(view: View, place: tuple[int, int, int, int], params: RegisterParams) -> Features:
+    """Return the features of a window (row, col, rows, cols) that may reach beyond the image."""
+    return make_features(cut_window(view.image, place), view.scale, params)
+
+
+def cut_window(image: Image, place: tuple[int, int, int, int]) -> Image:
+    """Cut a window (row, col, rows, cols) that may reach beyond the image, where nothing is usable."""
+    row, col, rows, cols = place
+    r0, c0 = max(row, 0), max(col, 0)
+    r1, c1 = min(row + rows, image.shape[0]), min(col + cols, image.shape[1])
+    bands = np.zeros((image.bands.shape[0], rows, cols), np.float32)
+    valid = np.zeros((rows, cols), bool)
+    if r1 > r0 and c1 > c0:
+        to = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
+        bands[(slice(None), *to)] = image.bands[:, r0:r1, c0:c1]
+        valid[to] = image.valid[r0:r1, c0:c1]
+    return replace(image, bands=bands, valid=valid)
