@@ -87,10 +87,14 @@ def draw_light(world: Farmland, view: View, rng: np.random.Generator) -> NDArray
     draw_solids(scene, world.solids, moment)
     crowns, stops = leaf_tables(day, world.params.seed)
     solid_height = scene.height.copy()
+    drift = float(rng.random())
+    if weather.snow > 0 or weather.frost > 0:  # it falls through bare crowns, and off them first
+        top = np.maximum(solid_height, world.trees.height * np.float32(0.9))
+        shade = find_shade(solid_height, top, place.cell_m, view.sun_deg)
+        hollows = (world.ground.drain, world.ground.broad[1])
+        lay_snow(scene.colour, shade, hollows, (weather.snow, weather.frost, drift), place)
     _draw_crowns(scene, world, crowns, stops)
     shade = _cast_shadows(scene, world, solid_height, stops, view.sun_deg)
-    if weather.snow > 0 or weather.frost > 0:
-        lay_snow(scene.colour, shade, world.ground.drain, (weather.snow, weather.frost, float(rng.random())), place)
     _shine(scene, shade, view, weather.haze)
     return _lean(scene, solid_height, view)
 

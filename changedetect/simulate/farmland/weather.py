@@ -177,7 +177,7 @@ def draw_mask(sky: Sky, weather: Weather, shape: tuple[int, int], rng: np.random
 def lay_snow(
     colour: NDArray[np.float32],
     shade: NDArray[np.float32],
-    drain: NDArray[np.float32],
+    hollows: tuple[NDArray[np.float32], NDArray[np.float32]],
     cold: tuple[float, float, float],
     place: Place,
 ) -> None:
@@ -190,9 +190,12 @@ def lay_snow(
         return
     long_shade = cv2.GaussianBlur(shade, (0, 0), max(0.8 / place.cell_m, 0.5))
     if snow > 0.0:
-        lie = np.roll(drain, int(drift * 1000) % len(drain), axis=1) + np.float32(1.3) * long_shade
+        fine, broad = hollows
+        angle = 2 * math.pi * drift
+        lie = np.float32(0.35 * math.cos(angle)) * fine + np.float32(0.35 * math.sin(angle)) * fine[::-1]
+        lie += np.float32(0.8) * broad + np.float32(1.3) * long_shade
         level = float(np.quantile(lie[::7, ::7], 1.0 - min(snow, 0.98)))
-        depth = np.clip(0.5 + (lie - level) / 0.5, 0.0, 0.93)[..., None]
+        depth = np.clip(0.5 + (lie - level) / 0.9, 0.0, 0.93)[..., None]
         colour += (np.asarray(SNOW, np.float32) - colour) * depth
     if frost > 0.0:
         white = (np.float32(0.35 * frost) * np.clip(long_shade, 0.0, 1.0))[..., None]
