@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 AOI ?= aoi/sergeyevka.yaml
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench scoreboard clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON): install it, or say make PYTHON=python3.12"; exit 1; }
@@ -31,6 +31,10 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python scripts/bench.py
+
+# Hours of simulated check scenes; stopped, it goes on where it was. make scoreboard BOARD="--quick --seeds dev": minutes.
+scoreboard: $(STAMP)
+	$(BIN)/python scripts/scoreboard.py $(BOARD)
 
 clean:
 	rm -rf $(VENV) outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
