@@ -32,8 +32,7 @@ def main() -> None:
     """Run what was asked for and print the table."""
     args = _parse()
     seeds = list(SEEDS[args.seeds])
-    jobs = {name: LINES[name].jobs(name, seeds, args.n, args.quick) for name in args.lines or LINES}
-    jobs = {name: part for name, part in jobs.items() if part}
+    jobs = _plan(args.lines, seeds, args.n, args.quick)
     every = [job for part in jobs.values() for job in part]
     version = source_digest()
     if not args.report:
@@ -54,6 +53,18 @@ def main() -> None:
     sys.stdout.write(write_board(rows, about, args.out))
 
 
+def _plan(asked: list[str], seeds: list[int], n: int | None, quick: bool) -> dict[str, list[Job]]:
+    """Return the jobs of the lines and single cases (`port/3m`) asked for, in the order of the table."""
+    jobs: dict[str, list[Job]] = {}
+    for name, line in LINES.items():
+        whole = line.jobs(name, seeds, n, quick) if not asked or name in asked else []
+        single = [text.partition("/")[2] for text in asked if text.startswith(f"{name}/")]
+        part = whole + [job for case in single for job in line.jobs_of(name, case, seeds, n)]
+        if part:
+            jobs[name] = part
+    return jobs
+
+
 def _by_case(jobs: list[Job], out: Path, version: str | None) -> Records:
     found: Records = {}
     for job in jobs:
@@ -63,7 +74,8 @@ def _by_case(jobs: list[Job], out: Path, version: str | None) -> Records:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lines", nargs="*", metavar="LINE", help=f"any of {', '.join(LINES)} (default: all)")
+    lines = f"any of {', '.join(LINES)}, or single cases such as port/3m or port/3m-thin (default: all)"
+    parser.add_argument("lines", nargs="*", metavar="LINE", help=lines)
     parser.add_argument("-n", type=int, help="scenes of each case (default: as many as its bar asks for)")
     parser.add_argument("--seeds", choices=SEEDS, default="check")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
@@ -73,7 +85,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--any-version", action="store_true", help="report each scene's newest result")
     parser.add_argument("--again", action="store_true", help="run again what broke or was not available")
     args = parser.parse_args()
-    unknown = sorted(set(args.lines) - set(LINES))
+    unknown = sorted({text.partition("/")[0] for text in args.lines} - set(LINES))
     if unknown:
         parser.error(f"no line {', '.join(unknown)}; there are {', '.join(LINES)}")
     if not args.report:

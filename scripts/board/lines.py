@@ -36,12 +36,14 @@ class Line:
 
     def jobs(self, name: str, seeds: list[int], n: int | None, quick: bool) -> list[Job]:
         """Return the jobs of this line: `n` scenes of each case, else as many as a full or a quick run has."""
-        chosen = self.quick if quick else self.cases
-        found = []
-        for case, full in chosen.items():
-            many = (full if n is None or quick else n) if self.seeded else 1
-            found += [Job(name, case, seed) for seed in (seeds[:many] if self.seeded else [0])]
-        return found
+        if quick:
+            return [job for case, many in self.quick.items() for job in self.jobs_of(name, case, seeds, many)]
+        return [job for case in self.cases for job in self.jobs_of(name, case, seeds, n)]
+
+    def jobs_of(self, name: str, case: str, seeds: list[int], n: int | None) -> list[Job]:
+        """Return the jobs of one case, which may be one that only quick runs have."""
+        many = n or self.cases.get(case) or max(self.cases.values())
+        return [Job(name, case, seed) for seed in (seeds[:many] if self.seeded else [0])]
 
 
 _SEASONS: tuple[dict[str, str], ...] = (
