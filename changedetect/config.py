@@ -21,6 +21,7 @@ from changedetect.series.link import LinkParams
 from changedetect.steps.baseline import BaselineParams
 from changedetect.steps.classify import ClassifyParams
 from changedetect.steps.detect import DetectParams
+from changedetect.steps.explain import ExplainParams
 from changedetect.steps.mask import MaskParams
 from changedetect.steps.measure import MeasureParams
 from changedetect.steps.normalize import NormalizeParams
@@ -53,6 +54,7 @@ class Config:
     score: ScoreParams = field(default_factory=ScoreParams)
     detect: DetectParams = field(default_factory=DetectParams)
     measure: MeasureParams = field(default_factory=MeasureParams)
+    explain: ExplainParams = field(default_factory=ExplainParams)
     classify: ClassifyParams = field(default_factory=ClassifyParams)
     link: LinkParams = field(default_factory=LinkParams)
     activity: ActivityParams = field(default_factory=ActivityParams)

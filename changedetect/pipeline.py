@@ -45,6 +45,7 @@ from changedetect.stack import Member, Stack, build_stack, list_members, plan_me
 from changedetect.steps.classify import classify
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
+from changedetect.steps.explain import View, explain, trim_shadows
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import plan_grid
@@ -138,6 +139,7 @@ def examine_series(
         zones=zones,
         config=config,
         baseline_targets=counted,
+        reference=stack.reference.scene,
     )
     return list(watch.counted(runner).map(work, stack.members))
 
@@ -149,6 +151,7 @@ def examine_scene(
     zones: gpd.GeoDataFrame,
     config: Config,
     baseline_targets: frozenset[str],
+    reference: Scene | None = None,
 ) -> Examined:
     """Return one scene scored, detected, measured and classed; a scene of the baseline only for `baseline_targets`."""
     scene, grid = member.scene, base_grid.coarsen(member.compared)
@@ -162,7 +165,7 @@ def examine_scene(
         pair = compare_scene(member, grid, baselines[member.compared], config)
     except DataError as error:
         return Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing)
-    detections = describe_changes(member, pair, base_grid, zones, config)
+    detections = describe_changes(member, pair, base_grid, zones, config, reference)
     if member.is_baseline:
         detections = detections[detections["class"].isin(baseline_targets)]
     seen = np.where(pair.score.valid, pair.score.band("score"), np.float32(np.nan))
@@ -189,9 +192,17 @@ def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], c
 
 
 def describe_changes(
-    member: Member, pair: Compared, base_grid: Grid, zones: gpd.GeoDataFrame, config: Config
+    member: Member,
+    pair: Compared,
+    base_grid: Grid,
+    zones: gpd.GeoDataFrame,
+    config: Config,
+    reference: Scene | None = None,
 ) -> gpd.GeoDataFrame:
-    """Return what differs in one scene, cut out where it was compared, measured and classed on its own pixels."""
+    """Return what differs in one scene, cut out where it was compared, measured and classed on its own pixels.
+
+    `reference` lends the baseline its sun and view angles; without it no shadow and no lean is explained.
+    """
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any():
@@ -199,9 +210,13 @@ def describe_changes(
         raster = apply_gain(read_member(member, fine, config, raster.bands), pair.gain)
         labels, score, baseline = spread_to(fine, labels, score, baseline)
     scene = member.scene
+    views = (View.of(scene), View.of(reference) if reference else View())
+    if any("equipment" in targets for targets in zones["targets"]):
+        labels = trim_shadows(labels, raster, baseline, views, config.explain)
     measured = measure(
         labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
     )
+    measured = explain(measured, raster, baseline, views, config.explain)
     return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
 
 

@@ -161,6 +161,14 @@ def test_what_is_not_sure_enough_is_not_told_but_kept_as_a_detection():
     assert list(left["change_id"].isna()) == [True, False]
 
 
+def test_what_light_view_or_registration_explains_is_kept_as_a_detection_but_is_no_change():
+    looks = [look(n) for n in range(3)]
+    for flag in PARAMS.left_out_flags:
+        changes, left = link(detections(detection(2, TRENCH, "trench", flags=("small", flag))), looks, AOI, PARAMS)
+        assert len(changes) == 0
+        assert list(left["change_id"]) == [None]
+
+
 def test_class_is_the_vote_by_confidence_and_measures_are_those_of_the_finest_sure_look():
     coarse = detection(1, pixels(20, 4, 4, 32), "other", confidence=0.5)
     fine = [detection(n, TRENCH, "trench", confidence=c, gsd_m=0.5, flags=("a",)) for n, c in ((2, 0.4), (3, 0.7))]

@@ -66,7 +66,7 @@ def link(
     require_columns(detections, DETECTION_COLUMNS, "detections")
     looks = sorted(looks, key=lambda look: (look.acquired, look.scene_id))
     kept = _usable(detections, looks, baseline_ids)
-    items = _items(kept, looks)
+    items = [item for item in _items(kept, looks) if not _is_left_out(kept["flags"].iloc[item.row], params)]
     tracks = build_tracks(items, looks, params)
     by_look: list[list[Item]] = [[item for item in items if item.look == index] for index in range(len(looks))]
     table = kept.to_dict("records")
@@ -85,6 +85,10 @@ def _is_believed(record: dict[str, Any], params: LinkParams) -> bool:
     """Return whether a change is told: sure enough, and no structure that one look made and the next ones unmade."""
     passing = "seen_once" in record["flags"] and not params.keep_seen_once
     return not passing and record["confidence"] >= params.min_confidence
+
+
+def _is_left_out(flags: Collection[str] | None, params: LinkParams) -> bool:
+    return bool(set(flags or ()) & set(params.left_out_flags))
 
 
 def _usable(detections: gpd.GeoDataFrame, looks: Sequence[Look], baseline_ids: Collection[str]) -> gpd.GeoDataFrame:

@@ -1,0 +1,142 @@
+"""Flag the detections that light, view or misregistration explain."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from rasterio.features import geometry_mask
+
+from changedetect.core.tables import MEASURE_COLUMNS, require_columns
+from changedetect.steps.explain.shadows import Reach, light_change, shadow_reach
+from changedetect.steps.explain.shifts import along, around, shift_gain
+from changedetect.steps.explain.view import View, differ
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+    from changedetect.steps.explain.params import ExplainParams
+    from changedetect.steps.explain.shifts import Shift
+
+    Mask = NDArray[np.bool_]
+
+EXPLAINED_FLAGS = ("explained_by_shadow", "explained_by_lean", "explained_by_misregistration")
+"""Detections with one of these are listed, but are no changes and are not counted."""
+
+_MARGIN_M = 6.0
+
+
+def explain(
+    detections: gpd.GeoDataFrame,
+    raster: Raster,
+    baseline: Baseline,
+    views: tuple[View, View],
+    params: ExplainParams,
+) -> gpd.GeoDataFrame:
+    """Return the detections with the flags of what explains them, and the shares in their features.
+
+    Parameters
+    ----------
+    detections : GeoDataFrame
+        From `measure`.
+    raster, baseline
+        The scene and what it was compared with, on one grid.
+    views : tuple of View
+        Angles of the scene and of the baseline. Without sun angles no shadow explains anything, without view angles
+        no lean does.
+    params : ExplainParams
+        How much must be explained.
+
+    Returns
+    -------
+    GeoDataFrame
+        `flags` with those of `EXPLAINED_FLAGS` that hold; `features` with `moved_shadow` (share of the object that may
+        be shadow that moved), `shift_gain` and `lean_gain` (share of the squared difference that a shift of the older
+        image takes away), 0 where unknown.
+    """
+    require_columns(detections, MEASURE_COLUMNS, "detections")
+    gsd_m = raster.grid.gsd_m
+    if not len(detections) or gsd_m > params.max_gsd_m:
+        return detections
+    moved = differ(views[0].shadow, views[1].shadow)
+    reach = shadow_reach(raster, baseline, moved, params) if moved is not None else None
+    leans = _leans(views, gsd_m, params)
+    images = _images(raster, baseline)
+    flags, features = [], []
+    for row in detections.to_dict("records"):
+        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params)
+        flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
+        features.append({**row["features"], **{name: round(value, 6) for name, value in shares.items()}})
+    explained = detections.copy()
+    for name, values in (("flags", flags), ("features", features)):
+        explained[name] = explained[name].astype("object")
+        for at, value in enumerate(values):
+            explained.iat[at, explained.columns.get_loc(name)] = value
+    return explained
+
+
+def _images(raster: Raster, baseline: Baseline) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    names = [name for name in raster.bands if name in baseline.bands]
+    return np.stack([baseline.band(name) for name in names]), np.stack([raster.band(name) for name in names])
+
+
+def _leans(views: tuple[View, View], gsd_m: float, params: ExplainParams) -> list[Shift]:
+    tilt = differ(views[0].lean, views[1].lean)
+    if tilt is None:
+        return []
+    tip = (tilt[0] * params.max_roof_m / gsd_m, tilt[1] * params.max_roof_m / gsd_m)
+    return along(tip) if math.hypot(*tip) >= params.min_lean_px else []
+
+
+def _explain_one(
+    geometry: Any,
+    images: tuple[Raster, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    reach: Reach | None,
+    leans: list[Shift],
+    params: ExplainParams,
+) -> dict[str, float]:
+    raster, (before, after) = images
+    rows, cols = _window(geometry, raster)
+    grid = raster.grid.crop(rows, cols)
+    mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
+    if not mask.any():
+        return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0}
+    wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    ring = ~wide & np.asarray(raster.valid[rows, cols])
+    then, now = before[:, rows, cols], after[:, rows, cols]
+    shadow = 0.0
+    if reach is not None:
+        common, alike = light_change(then, now, ring, params)
+        may = alike & np.where(common < 0, reach.come[rows, cols], reach.gone[rows, cols])
+        shadow = float(may[mask].mean())
+    return {
+        "moved_shadow": shadow,
+        "shift_gain": shift_gain(then, now, wide, ring, around(params.max_shift_px)),
+        "lean_gain": shift_gain(then, now, wide, ring, leans) if leans else 0.0,
+    }
+
+
+def _window(geometry: Any, raster: Raster) -> tuple[slice, slice]:
+    inverse, (n_rows, n_cols) = ~raster.grid.transform, raster.grid.shape
+    left, bottom, right, top = geometry.bounds
+    (c0, r0), (c1, r1) = inverse @ (left, top), inverse @ (right, bottom)
+    margin = max(4, round(_MARGIN_M / raster.grid.gsd_m))
+    rows = slice(max(0, math.floor(r0) - margin), min(n_rows, math.ceil(r1) + margin))
+    cols = slice(max(0, math.floor(c0) - margin), min(n_cols, math.ceil(c1) + margin))
+    return rows, cols
+
+
+def _flags(shares: dict[str, float], params: ExplainParams) -> list[str]:
+    found = []
+    if shares["moved_shadow"] >= params.min_shadow_share:
+        found.append("explained_by_shadow")
+    if shares["shift_gain"] >= params.min_shift_gain:
+        found.append("explained_by_misregistration")
+    elif shares["lean_gain"] >= params.min_shift_gain:
+        found.append("explained_by_lean")
+    return found

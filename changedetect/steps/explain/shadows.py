@@ -1,0 +1,108 @@
+"""Which pixels may be shadow that moved: dark on one date, and cast by what casts a shadow on both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+    from changedetect.steps.explain.params import ExplainParams
+    from changedetect.steps.explain.view import Step
+
+    Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
+
+VISIBLE = ("blue", "green", "red", "pan")
+_CELL_M = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where shadow may have come and where it may have gone, (row, col)."""
+
+    come: Mask
+    gone: Mask
+
+
+def shadow_reach(raster: Raster, baseline: Baseline, moved: Step, params: ExplainParams) -> Reach:
+    """Return where the shadows that lie on both dates may have moved to, and from where.
+
+    The tip of a shadow moves by `moved` metres per metre of height: only that way, and no farther than the tallest.
+    """
+    gsd_m = raster.grid.gsd_m
+    dark = dark_plane(raster, baseline, params).astype(np.uint8)
+    side = 2 * round(params.core_width_m / 2 / gsd_m) + 1
+    core = np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
+    tip = (moved[0] * params.max_height_m / gsd_m, moved[1] * params.max_height_m / gsd_m)
+    # A pixel more on every side: outlines of shadows are drawn to a pixel.
+    box = np.ones((3, 3), np.uint8)
+    come, gone = (cv2.dilate(swept(core, (sign * tip[0], sign * tip[1])), box) > 0 for sign in (1, -1))
+    return Reach(np.asarray(come), np.asarray(gone))
+
+
+def swept(mask: NDArray[np.uint8], tip: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return what the mask covers while it moves straight by `tip`, (row, col) pixels."""
+    return np.asarray(cv2.dilate(mask, _line(tip), borderType=cv2.BORDER_CONSTANT, borderValue=0))
+
+
+def kept_along(mask: NDArray[np.uint8], tip: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return where everything from a pixel to `tip` beyond it lies in the mask."""
+    line = np.ascontiguousarray(_line(tip)[::-1, ::-1])
+    return np.asarray(cv2.erode(mask, line, borderType=cv2.BORDER_CONSTANT, borderValue=0))
+
+
+def _line(tip: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return a kernel whose dilation moves a mask along a straight line to `tip`."""
+    radius = max(1, math.ceil(max(abs(tip[0]), abs(tip[1]))))
+    kernel = np.zeros((2 * radius + 1,) * 2, np.uint8)
+    # Dilation takes the mask's value at the kernel's offset: it moves the mask the other way.
+    end = (round(radius - tip[1]), round(radius - tip[0]))
+    cv2.line(kernel, (radius, radius), end, 1)
+    return kernel
+
+
+def dark_plane(raster: Raster, baseline: Baseline, params: ExplainParams) -> Mask:
+    """Return where both dates are dark against the ground around."""
+    names = [name for name in raster.bands if name in baseline.bands]
+    chosen = ["nir"] if "nir" in names else [name for name in names if name in VISIBLE] or names
+    dark = np.asarray(raster.valid & baseline.valid)
+    usable = dark.copy()
+    for image in (raster, baseline):
+        plane = np.asarray(np.mean([image.band(name) for name in chosen], axis=0), np.float32)
+        dark &= plane < np.float32(params.dark_ratio) * _level_around(plane, usable, raster.grid.gsd_m, params)
+    return dark
+
+
+def _level_around(plane: Plane, usable: Mask, gsd_m: float, params: ExplainParams) -> Plane:
+    """Return the 60th percentile of the ground around each pixel, of means over cells."""
+    rows, cols = plane.shape
+    size = (max(1, round(cols * gsd_m / _CELL_M)), max(1, round(rows * gsd_m / _CELL_M)))
+    filled = np.where(usable, plane, np.median(plane[usable]) if usable.any() else np.float32(0))
+    cells = cv2.resize(filled.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    level = ndimage.percentile_filter(cells, 60, size=max(3, round(params.around_m / _CELL_M)), mode="nearest")
+    return np.asarray(cv2.resize(level, (cols, rows), interpolation=cv2.INTER_LINEAR))
+
+
+def light_change(before: Plane, after: Plane, ring: Mask, params: ExplainParams) -> tuple[Plane, Mask]:
+    """Return the common change of light, log (row, col), and where light alone may have made it.
+
+    `before` and `after` are (band, row, col); the median change of the `ring` around counts as none.
+    """
+    floor = np.maximum(0.1 * np.median(before, axis=(1, 2), keepdims=True), 1e-6)
+    change = np.log(np.maximum(after, floor) / np.maximum(before, floor)).astype(np.float32)
+    if ring.sum() >= 20:
+        change -= np.median(change[:, ring], axis=1)[:, None, None]
+    change = np.stack([cv2.GaussianBlur(plane, (5, 5), 0.8) for plane in change])
+    common = change.mean(axis=0)
+    apart = np.abs(change - common).max(axis=0)
+    alike = apart < params.colour_share * np.abs(common) + params.colour_floor
+    return common, np.asarray(alike & (np.abs(common) > params.min_darkening))
