@@ -17,7 +17,8 @@ RASTER = shot(ground(64), 1)
 BASELINE = fit_baseline([RASTER], BaselineParams())
 X, Y = RASTER.grid.centre
 FEATURES = {
-    "rect_length_m": 10.0, "rect_width_m": 6.0, "fill": 0.95, "skeleton_m": 8.0, "path_m": 8.0, "mean_width_m": 6.0,
+    "rect_length_m": 10.0, "rect_width_m": 6.0, "even_length_m": 10.0, "even_width_m": 6.0, "fill": 0.95,
+    "skeleton_m": 8.0, "path_m": 8.0, "mean_width_m": 6.0,
     "inner_width_m": 6.0, "elongation": 1.3, "aspect": 1.67, "thickness": 1.0, "peak_sigma": 60.0, "high_sigma": 50.0,
     "mean_sigma": 40.0, "bright_fraction": 1.0, "dark_fraction": 0.0, "shadow_fraction": 0.0, "lit_fraction": 0.0,
     "dark_after": 0.0, "dark_before": 0.0, "light_after": 1.0, "light_before": 0.0, "row_peaks": 0.0,
@@ -27,7 +28,15 @@ LINE = {
     "rect_length_m": 45.0, "rect_width_m": 12.0, "fill": 0.4, "path_m": 52.0, "skeleton_m": 55.0, "mean_width_m": 4.0,
     "inner_width_m": 5.0, "elongation": 13.0, "aspect": 3.75,
 }  # fmt: skip
-DARK = {"rect_length_m": 30.0, "rect_width_m": 9.0, "bright_fraction": 0.1, "dark_fraction": 0.8, "dark_after": 0.8}
+DARK = {
+    "rect_length_m": 30.0,
+    "rect_width_m": 9.0,
+    "even_length_m": 30.0,
+    "even_width_m": 9.0,
+    "bright_fraction": 0.1,
+    "dark_fraction": 0.8,
+    "dark_after": 0.8,
+}
 
 
 def thing(area_m2: float = 57.0, at: tuple[float, float] = (0, 0), size: float = 4.0, **features: float) -> dict:
@@ -154,7 +163,7 @@ def test_soft_edges_are_not_built() -> None:
 
 def test_length_goes_along_the_line_for_trenches_alone() -> None:
     result = classify(
-        table(thing(area_m2=210.0, **LINE), thing(area_m2=200.0, **DARK)), RASTER, BASELINE, ALL, ClassifyParams()
+        table(thing(area_m2=208.0, **LINE), thing(area_m2=200.0, **DARK)), RASTER, BASELINE, ALL, ClassifyParams()
     )
     assert result["length_m"].tolist() == [52.0, 30.0]
     assert result["width_m"].tolist() == [4.0, 9.0]

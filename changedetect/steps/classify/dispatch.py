@@ -15,7 +15,7 @@ from pydantic import Field
 from changedetect.core.aoi import PRESENCES, TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
-from changedetect.steps.classify import ground
+from changedetect.steps.classify import ground, group
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
@@ -96,8 +96,8 @@ def classify(
     crs = raster.grid.crs
     if not len(detections) or not wanted:
         return geo_table([], DETECTION_COLUMNS, crs)
-    if "equipment" in wanted:
-        detections = ground.group_parts(detections, params.ground)
+    if set(wanted) & set(ground.MARGINS):
+        detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
     detections = detections.reset_index(drop=True)
     proposals = {name: _propose(name, detections, raster, baseline, params) for name in wanted if name in PROPOSERS}
     places = _places(detections, zones)
@@ -137,14 +137,15 @@ def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple
 def sides_of(name: str, row: dict[str, Any]) -> dict[str, float]:
     """Return length and width of a detection as its class has them: a trench along its line, others their rectangle."""
     f = row["features"]
-    if "group_parts" in f or not {"path_m", "mean_width_m", "rect_length_m", "rect_width_m"} <= set(f):
-        return {}
-    if name == "other":
+    needed = {"path_m", "rect_length_m", "rect_width_m", "even_length_m", "even_width_m"}
+    if name == "other" or "group_parts" in f or not needed <= set(f):
         return {}
     if name == "trench":
         length = max(f["path_m"], f["rect_length_m"])
-        return {"length_m": length, "width_m": min(f["mean_width_m"], length)}
-    return {"length_m": f["rect_length_m"], "width_m": f["rect_width_m"]}
+        return {"length_m": length, "width_m": min(row["area_m2"] / length, length)}
+    # Hulls and aircraft are no rectangles: their ends count.
+    kind = "even" if name in ("hut", "equipment") else "rect"
+    return {"length_m": f[f"{kind}_length_m"], "width_m": f[f"{kind}_width_m"]}
 
 
 def decide(

@@ -6,16 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import pandas as pd
-import shapely
 from pydantic import Field
-from shapely.geometry import MultiPolygon, Polygon
 
-from changedetect.core.tables import MEASURE_COLUMNS, geo_table
+from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
+from changedetect.steps.classify.learned import as_values, describe_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     import geopandas as gpd
 
@@ -94,63 +92,107 @@ class GroundParams:
     """Two of a kind are chance."""
     group_area_ratio: Annotated[float, Field(gt=1.0)] = 3.5
     """Like parts: the areas of most lie within this factor of the median."""
+    learned: bool = False
+    """Whether what was learned from simulated scenes decides (within the limits of size above), or the rules alone."""
+    veto_margin: Annotated[float, Field(ge=0.0)] = 2.0
+    """How far, in units of their softness, sizes may lie beyond their limits before a class is ruled out."""
+    company_m: Annotated[float, Field(gt=0.0)] = 30.0
+    """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
     """Evidence at which confidence reaches 63 % of what the shape alone would give."""
     small_area_m2: Annotated[float, Field(ge=0.0)] = 25.0
     """Smaller detections are flagged `small`: their shape is a handful of pixels."""
-    shadow_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
-    """Darkened over more than this share: flagged `explained_by_shadow`."""
 
 
 def propose_trench(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
-    """Return how well each detection fits a trench: a line with banks, not a filled rectangle."""
-    return _propose(detections, trench_margins, params)
+    """Return how likely each detection is a trench: a line with banks, not a filled rectangle."""
+    return _propose(detections, "trench", params)
 
 
 def propose_hut(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
-    """Return how well each detection fits a hut: a compact rectangle, not mostly darkened."""
-    return _propose(detections, hut_margins, params)
+    """Return how likely each detection is a hut: a compact rectangle, not mostly darkened."""
+    return _propose(detections, "hut", params)
 
 
 def propose_equipment(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
-    """Return how well each detection fits equipment: dark blobs, rows of peaks, or groups of like parts."""
-    return _propose(detections, equipment_margins, params, count_items)
+    """Return how likely each detection is equipment: dark blobs, rows of peaks, or groups of like parts."""
+    return _propose(detections, "equipment", params)
 
 
-def trench_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
-    """Return the margin of each rule, in units of its softness; negative fails."""
+def describe(row: Mapping[str, Any], params: GroundParams) -> list[float] | None:
+    """Return the values of `learned.FEATURES` of one detection; None where it was not measured in full."""
+    margins = {name: rule(row, params) for name, rule in MARGINS.items()}
+    return describe_row(row, margins, own_darkness(row))
+
+
+def rule_confidence(row: Mapping[str, Any], name: str, params: GroundParams) -> float:
+    """Return how well a detection fits the rules of one class, 0 to 1."""
+    if row["gsd_m"] > params.coarsest_gsd_m:
+        return 0.0
+    return confidence_of(row["features"]["high_sigma"], MARGINS[name](row, params), params)
+
+
+def trench_sizes(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of what no trench can lack, in units of each rule's softness; negative fails."""
     f = row["features"]
-    straight = _over(f["aspect"], params.trench_min_aspect, 1.0)
     return [
         _over(f["path_m"], params.trench_min_length_m, 3.0),
         _under(f["inner_width_m"], params.trench_max_width_m, 1.5),
         _over(f["path_m"] / max(f["inner_width_m"], 0.1), params.trench_min_elongation, 0.5),
+        _sharp(f, params),
+    ]
+
+
+def trench_margins(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of all rules of a trench."""
+    f = row["features"]
+    straight = _over(f["aspect"], params.trench_min_aspect, 1.0)
+    return [
+        *trench_sizes(row, params),
         max(_under(f["fill"], params.trench_max_fill, 0.06), straight),
         _under(max(own_darkness(row), f["shadow_fraction"]), 0.6, 0.1),
-        _sharp(f, params),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
 
 
-def hut_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
-    """Return the margin of each rule, in units of its softness; negative fails."""
+def hut_sizes(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of what no hut can lack."""
     f = row["features"]
-    colour = f.get("colour_fraction", 0.0) if f["row_peaks"] < params.row_min_peaks else 0.0
     return [
-        _over(f["fill"], params.hut_min_fill, 0.05),
         _over(min(f["rect_width_m"], 1.15 * f["inner_width_m"]), params.hut_min_width_m, 0.4),
         _over(row["area_m2"], params.hut_min_area_m2, 4.0),
         _under(f["rect_length_m"], params.hut_max_length_m, 4.0),
         _under(f["rect_width_m"], params.hut_max_width_m, 2.0),
         _under(f["aspect"], params.hut_max_aspect, 0.5),
-        max(_under(own_darkness(row), 0.55, 0.1), _over(colour, params.hut_min_colour, 0.1)),
         _sharp(f, params),
+    ]
+
+
+def hut_margins(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of all rules of a hut."""
+    f = row["features"]
+    colour = f.get("colour_fraction", 0.0) if f["row_peaks"] < params.row_min_peaks else 0.0
+    return [
+        *hut_sizes(row, params),
+        _over(f["fill"], params.hut_min_fill, 0.05),
+        max(_under(own_darkness(row), 0.55, 0.1), _over(colour, params.hut_min_colour, 0.1)),
         _under(f.get("group_parts", 0.0), 1.0, 0.5),
     ]
 
 
-def equipment_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
-    """Return the margin of each rule, in units of its softness; negative fails."""
+def equipment_sizes(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of what no group of vehicles can lack."""
+    f = row["features"]
+    return [
+        _over(f["rect_length_m"], params.equipment_min_length_m, 1.5),
+        _over(row["area_m2"], params.equipment_min_area_m2, 6.0),
+        _under(row["area_m2"], params.equipment_max_area_m2, 400.0),
+        _sharp(f, params),
+    ]
+
+
+def equipment_margins(row: Mapping[str, Any], params: GroundParams) -> list[float]:
+    """Return the margins of all rules of equipment."""
     f = row["features"]
     parts = _over(f.get("group_parts", 0.0), params.group_min_parts - 0.5, 0.5)
     dark = _over(own_darkness(row), params.equipment_min_dark, 0.08)
@@ -158,14 +200,11 @@ def equipment_margins(row: dict[str, Any], params: GroundParams) -> list[float]:
     row_of = _over(f["row_peaks"] if spaced else 0.0, params.row_min_peaks - 0.5, 0.5)
     large = _over(row["area_m2"], params.equipment_sure_area_m2, 20.0)
     return [
+        *equipment_sizes(row, params),
         max(dark, parts),
         max(row_of, parts, large),
         max(_over(f["inner_width_m"], params.equipment_min_width_m, 0.4), parts),
         max(_over(f["fill"], params.equipment_min_fill, 0.04), parts),
-        _over(f["rect_length_m"], params.equipment_min_length_m, 1.5),
-        _over(row["area_m2"], params.equipment_min_area_m2, 6.0),
-        _under(row["area_m2"], params.equipment_max_area_m2, 400.0),
-        _sharp(f, params),
     ]
 
 
@@ -175,7 +214,7 @@ def _sharp(features: dict[str, float], params: GroundParams) -> float:
     return _over(sharpness, params.min_sharpness, 0.02) if sharpness > 0 else 1.0
 
 
-def own_darkness(row: dict[str, Any]) -> float:
+def own_darkness(row: Mapping[str, Any]) -> float:
     """Return the share of the object that is dark in its own right: when it was there, and not before or after."""
     f = row["features"]
     if row["status"] == "disappeared":
@@ -183,7 +222,7 @@ def own_darkness(row: dict[str, Any]) -> float:
     return float(min(f["dark_after"], f["dark_fraction"]))
 
 
-def count_items(row: dict[str, Any], params: GroundParams) -> tuple[int, int, int]:
+def count_items(row: Mapping[str, Any], params: GroundParams) -> tuple[int, int, int]:
     """Return the number of vehicles and its 90 % interval, from parts, else peaks in a row, else area."""
     f = row["features"]
     by_area = max(row["area_m2"] / params.item_area_m2, 1.0)
@@ -202,17 +241,33 @@ def count_items(row: dict[str, Any], params: GroundParams) -> tuple[int, int, in
     return count, min(low, count), high
 
 
-def _one_item(_row: dict[str, Any], _params: GroundParams) -> tuple[int, int, int]:
-    return 1, 1, 1
+def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams) -> list[dict[str, float] | None]:
+    """Return how likely each detection is of each class, as learned; None where it was not measured in full."""
+    described = [describe(row, params) if params.learned else None for row in table]
+    known = [i for i, values in enumerate(described) if values is not None]
+    found: list[dict[str, float] | None] = [None] * len(table)
+    if not known:
+        return found
+    forest = load_forest("ground")
+    shares = class_shares(forest, as_values([values for values in described if values is not None]))
+    for i, chances in zip(known, calibrate(forest, shares), strict=True):
+        named = dict(zip(forest.classes, map(float, chances), strict=True))
+        found[i] = {name: 0.0 if _impossible(table[i], name, params) else named[name] for name in MARGINS}
+    return found
 
 
-def _propose(detections: gpd.GeoDataFrame, margins: Any, params: GroundParams, count: Any = _one_item) -> pd.DataFrame:
+def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
+    """Return whether a detection's size rules a class out, whatever was learned."""
+    return row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin
+
+
+def _propose(detections: gpd.GeoDataFrame, name: str, params: GroundParams) -> pd.DataFrame:
+    table = detections.to_dict("records")
+    chances = [rule_confidence(row, name, params) for row in table]
     rows = []
-    for row in detections.to_dict("records"):
-        confidence = 0.0
-        if row["gsd_m"] <= params.coarsest_gsd_m:
-            confidence = confidence_of(row["features"]["high_sigma"], margins(row, params), params)
-        number, low, high = count(row, params)
+    for row, by_rules, learned in zip(table, chances, learned_confidence(table, params), strict=True):
+        number, low, high = count_items(row, params) if name == "equipment" else (1, 1, 1)
+        confidence = by_rules if learned is None else learned[name]
         flags = _flags(row, params)
         rows.append({"confidence": confidence, "count": number, "count_low": low, "count_high": high, "flags": flags})
     columns = ["confidence", "count", "count_low", "count_high", "flags"]
@@ -239,118 +294,12 @@ def _under(value: float, limit: float, softness: float) -> float:
     return (limit - value) / softness
 
 
-def _flags(row: dict[str, Any], params: GroundParams) -> tuple[str, ...]:
+def _flags(row: Mapping[str, Any], params: GroundParams) -> tuple[str, ...]:
     flags = []
     if row["area_m2"] < params.small_area_m2:
         flags.append("small")
-    if row["features"]["shadow_fraction"] > params.shadow_share:
-        flags.append("explained_by_shadow")
     return tuple(flags)
 
 
-def group_parts(detections: gpd.GeoDataFrame, params: GroundParams) -> gpd.GeoDataFrame:
-    """Return the detections with every set of like small parts that stand together merged into one.
-
-    A merged row keeps the strongest score, sums areas, takes the rectangle around all, and has `group_parts` among its
-    features; the rest pass unchanged, in the order of their first part.
-    """
-    rows = detections.to_dict("records")
-    small = [i for i, row in enumerate(rows) if _may_be_part(row, params)]
-    sets = _neighbours([rows[i]["geometry"] for i in small], params.group_gap_m)
-    merged: dict[int, dict[str, Any]] = {}
-    gone: set[int] = set()
-    for members in sets:
-        chosen = _alike([small[k] for k in members], rows, params)
-        if len(chosen) >= params.group_min_parts:
-            merged[chosen[0]] = _merge([rows[i] for i in chosen])
-            gone.update(chosen[1:])
-    if not merged:
-        return detections
-    kept = [merged.get(i, row) for i, row in enumerate(rows) if i not in gone]
-    return geo_table(kept, MEASURE_COLUMNS, str(detections.crs))
-
-
-def _may_be_part(row: dict[str, Any], params: GroundParams) -> bool:
-    f = row["features"]
-    return bool(
-        params.part_min_area_m2 <= row["area_m2"] <= params.part_max_area_m2
-        and f["rect_length_m"] <= params.part_max_length_m
-        and f["rect_width_m"] <= params.part_max_width_m
-    )
-
-
-def _neighbours(shapes: Sequence[Polygon], gap_m: float) -> list[list[int]]:
-    """Return sets of shapes linked by gaps of at most `gap_m`."""
-    if not shapes:
-        return []
-    tree = shapely.STRtree(list(shapes))
-    pairs = tree.query(list(shapes), predicate="dwithin", distance=gap_m)
-    group = list(range(len(shapes)))
-
-    def root(i: int) -> int:
-        while group[i] != i:
-            i = group[i]
-        return i
-
-    for a, b in zip(*pairs, strict=True):
-        low, high = sorted((root(int(a)), root(int(b))))
-        group[high] = low
-    sets: dict[int, list[int]] = {}
-    for i in range(len(shapes)):
-        sets.setdefault(root(i), []).append(i)
-    return [sets[key] for key in sorted(sets)]
-
-
-def _alike(members: list[int], rows: list[dict[str, Any]], params: GroundParams) -> list[int]:
-    areas = np.array([rows[i]["area_m2"] for i in members])
-    middle = float(np.median(areas))
-    ratio = params.group_area_ratio
-    return [i for i, area in zip(members, areas, strict=True) if middle / ratio <= area <= middle * ratio]
-
-
-def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    areas = np.array([row["area_m2"] for row in parts])
-    features = {
-        name: float(np.average([row["features"].get(name, 0.0) for row in parts], weights=areas))
-        for name in parts[0]["features"]
-    }
-    geometry = MultiPolygon(list(_polygons(row["geometry"] for row in parts)))
-    length, width, orientation = _rectangle(geometry)
-    features |= {
-        "group_parts": float(len(parts)),
-        "rect_length_m": length,
-        "rect_width_m": width,
-        "fill": float(areas.sum()) / max(length * width, 1e-9),
-        "aspect": length / max(width, 1e-9),
-        "peak_sigma": max(row["features"]["peak_sigma"] for row in parts),
-        "high_sigma": max(row["features"]["high_sigma"] for row in parts),
-    }
-    strongest = max(parts, key=lambda row: row["score"])
-    flags = dict.fromkeys(flag for row in parts for flag in row["flags"])
-    return strongest | {
-        "area_m2": float(areas.sum()),
-        "length_m": length,
-        "width_m": width,
-        "orientation_deg": orientation,
-        "flags": tuple(flags),
-        "features": features,
-        "geometry": geometry,
-    }
-
-
-def _polygons(shapes: Iterable[Polygon | MultiPolygon]) -> Iterable[Polygon]:
-    for item in shapes:
-        if isinstance(item, MultiPolygon):
-            yield from item.geoms
-        else:
-            yield item
-
-
-def _rectangle(geometry: MultiPolygon) -> tuple[float, float, float]:
-    """Return length, width (m) and orientation (deg clockwise from north) of the smallest rotated rectangle."""
-    corners = np.asarray(geometry.minimum_rotated_rectangle.exterior.coords)
-    edges = np.diff(corners[:3], axis=0)
-    lengths = np.hypot(edges[:, 0], edges[:, 1])
-    longer = edges[int(np.argmax(lengths))]
-    orientation = math.degrees(math.atan2(float(longer[0]), float(longer[1]))) % 180.0
-    return float(lengths.max()), float(lengths.min()), orientation
+SIZES = {"trench": trench_sizes, "hut": hut_sizes, "equipment": equipment_sizes}
+MARGINS = {"trench": trench_margins, "hut": hut_margins, "equipment": equipment_margins}

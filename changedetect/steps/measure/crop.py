@@ -73,10 +73,12 @@ def cut_objects(
         parts = (before[:, rows, cols], after[:, rows, cols])
         planes = (score.band("score")[rows, cols], score.band("light")[rows, cols], free[rows, cols])
         allowed = usable & ((labels[rows, cols] == 0) | mask)
+        mask = compact_core(mask, planes[2], gsd_m, params)
         core = without_shadow(mask, planes[1], planes[2], params)
+        shadow = np.zeros_like(mask)
         if fill_of(core) >= params.compact_fill:
-            allowed &= core | ~shadow_like(core, planes[1], planes[2], params)
-        refined = refine(core, ring, allowed, parts, params)
+            shadow = near & usable & ~core & shadow_like(core, planes[1], planes[2], params)
+        refined = refine(core, (shadow, ring), allowed, parts, params)
         edge = _at_edge(mask, rows, cols, labels.shape, usable)
         yield label, Crop(refined, ring, *parts, *planes, rows.start, cols.start, gsd_m, edge, bands)
 
@@ -105,27 +107,43 @@ def _at_edge(mask: Mask, rows: slice, cols: slice, shape: tuple[int, ...], usabl
     return bool(border or (touch & ~usable).any())
 
 
-def refine(mask: Mask, ring: Mask, allowed: Mask, parts: tuple[Plane, Plane], params: MeasureParams) -> Mask:
-    """Return the object's pixels at half its own contrast in the unsmoothed difference.
+def refine(
+    mask: Mask, places: tuple[Mask, Mask], allowed: Mask, parts: tuple[Plane, Plane], params: MeasureParams
+) -> Mask:
+    """Return the object's pixels: nearer in the unsmoothed difference to its own colours than to the ground's.
 
-    Smoothing and a low growing threshold widen strong objects by a pixel or two; the edge is at half the contrast.
+    Smoothing and a low growing threshold widen strong objects by a pixel or two. A pixel that an object and its
+    surroundings share lies between both in colour, so the nearer of them puts the edge at half the contrast.
+
+    Parameters
+    ----------
+    mask : ndarray
+        The detected object, (row, col).
+    places : tuple of ndarray
+        Where its shadow may lie, and ground.
+    allowed : ndarray
+        Pixels that may belong to it.
+    parts : tuple of ndarray
+        Before and after, (band, row, col).
+    params : MeasureParams
+        Limits.
     """
-    before, after = parts
-    difference = after - before
-    if ring.sum() >= 20:
-        ground = np.median(difference[:, ring], axis=1)
-        scatter = 1.4826 * np.median(np.abs(difference[:, ring] - ground[:, None]), axis=1)
-    else:
-        ground = np.zeros(len(before), np.float32)
-        scatter = np.full(len(before), difference.std() or 1.0)
-    scaled = (difference - ground[:, None, None]) / np.maximum(scatter, 1e-6)[:, None, None]
+    shadow, ring = places
+    scaled = _scaled_difference(parts, ring)
+    inside = cv2.erode(mask.astype(np.uint8), _CROSS, borderValue=0) > 0
+    sure = inside if inside.sum() >= 4 else mask
     magnitude = np.sqrt((scaled**2).mean(axis=0))
-    core = cv2.erode(mask.astype(np.uint8), _CROSS, borderValue=0) > 0
-    level = float(np.median(magnitude[core if core.sum() >= 4 else mask]))
+    # A low threshold takes in ground that hardly changed.
+    sure = sure & (magnitude >= params.ground_share * np.quantile(magnitude[sure], 0.8))
+    level = float(np.median(magnitude[sure]))
+    own = _distance(scaled, _own_colours(scaled, sure))
+    others = [np.zeros(len(scaled), np.float32)]
+    if shadow.sum() >= 6:
+        others.append(np.median(scaled[:, shadow], axis=1))
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    found = (wide & allowed & (magnitude >= params.edge_share * level)).astype(np.uint8)
-    found = cv2.morphologyEx(np.pad(found, 2), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))[2:-2, 2:-2]
-    found = _without_specks(_filled(found > 0))
+    nearer = np.pad(wide & allowed & (own < _distance(scaled, others)), 2).astype(np.uint8)
+    closed = cv2.morphologyEx(nearer, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))[2:-2, 2:-2]
+    found = _without_specks(_filled(closed > 0))
     # Far above the scatter of the ground, or the half level is only the noise's own.
     if level < 4.0 or found.sum() < params.least_refined_share * mask.sum():
         return mask
@@ -133,6 +151,76 @@ def refine(mask: Mask, ring: Mask, allowed: Mask, parts: tuple[Plane, Plane], pa
     if fill_of(mask) >= params.compact_fill and fill_of(found) < fill_of(mask) - 0.1:
         return mask
     return found
+
+
+def _scaled_difference(parts: tuple[Plane, Plane], ring: Mask) -> Plane:
+    """Return after less before less what the ring changed, over the ring's scatter, (band, row, col)."""
+    before, after = parts
+    difference = after - before
+    if ring.sum() < 20:
+        return np.asarray(difference / max(float(difference.std()), 1e-6), np.float32)
+    ground = np.median(difference[:, ring], axis=1)
+    scatter = 1.4826 * np.median(np.abs(difference[:, ring] - ground[:, None]), axis=1)
+    return np.asarray((difference - ground[:, None, None]) / np.maximum(scatter, 1e-6)[:, None, None], np.float32)
+
+
+def _own_colours(scaled: Plane, sure: Mask) -> list[NDArray[np.float32]]:
+    """Return the middle colour of the sure pixels, (band,), or of two kinds of them: sides of a roof, bank and slot."""
+    inside = scaled[:, sure]
+    middle = np.median(inside, axis=1)
+    if inside.shape[1] < 12:
+        return [middle]
+    # The two kinds lie apart along the direction in which the pixels differ most.
+    _, _, axes = np.linalg.svd((inside - middle[:, None]).T[:: max(1, inside.shape[1] // 2000)], full_matrices=False)
+    along = axes[0] @ inside
+    low, high = np.quantile(along, (0.1, 0.9))
+    for _ in range(8):
+        upper = along > 0.5 * (low + high)
+        if upper.all() or not upper.any():
+            return [middle]
+        low, high = float(along[~upper].mean()), float(along[upper].mean())
+    upper = along > 0.5 * (low + high)
+    if min(upper.mean(), 1 - upper.mean()) < 0.1:
+        return [middle]
+    kinds = sorted((part for part in (upper, ~upper)), key=lambda part: float((inside[:, part] ** 2).mean()))
+    weak, strong = (np.median(inside[:, part], axis=1) for part in kinds)
+    where = np.zeros_like(sure)
+    where[sure] = kinds[0]
+    alike = float(weak @ strong) > 0.8 * float(np.linalg.norm(weak) * np.linalg.norm(strong))
+    broad = cv2.morphologyEx(where.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).any()
+    # A thin rim that is a weaker shade of the rest is pixels shared with the ground, not a kind.
+    return [strong] if alike and not broad else [strong, weak]
+
+
+def _distance(scaled: Plane, colours: list[NDArray[np.float32]]) -> Plane:
+    """Return each pixel's distance to the nearest of the colours, (row, col)."""
+    found = [((scaled - colour[:, None, None]) ** 2).sum(axis=0) for colour in colours]
+    return np.asarray(np.min(found, axis=0), np.float32)
+
+
+def compact_core(mask: Mask, free: Plane, gsd_m: float, params: MeasureParams) -> Mask:
+    """Return the building in a ragged mask: the rectangle that holds most of the change of colour; else the mask.
+
+    Low thresholds join a roof with its shadow, and with haze or a field beside it; its colour stands out of all these.
+    """
+    if fill_of(mask) >= params.compact_fill:
+        return mask
+    strength = np.where(mask, np.abs(free), np.float32(0))
+    own = float(np.quantile(strength[mask], 0.9))
+    total = float((strength[mask] ** 2).sum())
+    side = 2 * max(1, round(params.core_width_m / 4 / gsd_m)) + 1
+    for share in params.core_shares:
+        above = np.pad(strength >= share * own, side).astype(np.uint8)
+        core = cv2.morphologyEx(above, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))[side:-side, side:-side]
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(core), connectivity=8)
+        if count <= 1:
+            continue
+        part = np.asarray(parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
+        holds = float((strength[part] ** 2).sum()) >= params.core_evidence * total
+        large = part.sum() * gsd_m**2 >= params.core_area_m2 and part.sum() >= 9
+        if holds and large and fill_of(part) >= params.core_fill:
+            return _filled(part)
+    return mask
 
 
 def without_shadow(mask: Mask, light: Plane, free: Plane, params: MeasureParams) -> Mask:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Plane = NDArray[np.float32]
 
+VISIBLE_MIN = 0.02
+"""Share of the usual brightness below which nothing is darker: logarithms stay finite."""
+
 
 def describe_light(crop: Crop, params: MeasureParams) -> dict[str, float]:
     """Return score and brightness features of an object."""
@@ -63,7 +66,7 @@ def own_look(crop: Crop, params: MeasureParams) -> dict[str, float]:
 def relative_change(crop: Crop) -> Plane:
     """Return log(after / before) of the visible mean less that of the ring, (row, col)."""
     after, before = crop.visible(crop.after), crop.visible(crop.before)
-    floor = max(0.02 * float(np.median(before)), 1e-6)
+    floor = max(VISIBLE_MIN * float(np.median(before)), 1e-6)
     change = np.log(np.maximum(after, floor) / np.maximum(before, floor))
     if crop.ring.sum() >= 20:
         change = change - np.median(change[crop.ring])

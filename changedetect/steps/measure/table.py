@@ -12,9 +12,9 @@ from shapely.ops import unary_union
 from shapely.validation import make_valid
 
 from changedetect.core.tables import MEASURE_COLUMNS, geo_table
-from changedetect.steps.measure import looks
+from changedetect.steps.measure import around, looks
 from changedetect.steps.measure.crop import Crop, cut_objects
-from changedetect.steps.measure.shape import Rectangle, Skeleton, fit_rectangle, thick_share, trace_skeleton
+from changedetect.steps.measure.shape import Rectangle, Skeleton, even_sides, fit_rectangle, thick_share, trace_skeleton
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,9 +75,11 @@ def measure_object(crop: Crop, unit: str, params: MeasureParams) -> dict[str, An
     features = _shape_features(crop, rectangle, skeleton, params)
     features |= looks.describe_light(crop, params)
     features |= looks.describe_slot(crop, rectangle, skeleton, params)
+    features |= around.describe_evidence(crop) | around.describe_colour(crop) | around.describe_rim(crop, params)
+    features |= around.describe_outline(crop, skeleton)
     line = features["elongation"] >= params.line_elongation and features["fill"] < 0.85
-    length = max(skeleton.longest_px, rectangle.length_px) if line else rectangle.length_px
-    width = area_px / max(skeleton.total_px, 1.0) if line else rectangle.width_px
+    length = max(skeleton.longest_px, rectangle.length_px) if line else features["even_length_m"] / gsd_m
+    width = area_px / max(length, 1.0) if line else features["even_width_m"] / gsd_m
     features["line"] = float(line)
     flags = [] if unit == "reflectance" else [f"{unit}_data"]
     if crop.touches_edge:
@@ -105,7 +107,10 @@ def _shape_features(crop: Crop, rectangle: Rectangle, skeleton: Skeleton, params
     gsd_m = crop.gsd_m
     area_px = float(crop.mask.sum())
     mean_width = area_px / max(skeleton.total_px, 1.0)
+    even_length, even_width = even_sides(crop.mask, rectangle)
     return {
+        "even_length_m": even_length * gsd_m,
+        "even_width_m": even_width * gsd_m,
         "rect_length_m": rectangle.length_px * gsd_m,
         "rect_width_m": rectangle.width_px * gsd_m,
         "fill": min(area_px / (rectangle.length_px * rectangle.width_px), 1.0),

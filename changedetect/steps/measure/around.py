@@ -1,0 +1,102 @@
+"""What surrounds one object and what its change is made of: colour, light, evidence, the shadow beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from changedetect.steps.measure.looks import VISIBLE_MIN, ndvi, relative_change, texture
+from changedetect.steps.measure.shape import disc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.steps.measure.crop import Crop
+    from changedetect.steps.measure.params import MeasureParams
+    from changedetect.steps.measure.shape import Skeleton
+
+    Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
+
+_MIN_RING = 20
+
+
+def describe_evidence(crop: Crop) -> dict[str, float]:
+    """Return how strongly the object differs, by all change and by change of colour alone, against its ring."""
+    strength, free = np.abs(crop.score[crop.mask]), np.abs(crop.free[crop.mask])
+    enough = crop.ring.sum() >= _MIN_RING
+    ring = np.abs(crop.score[crop.ring]) if enough else np.zeros(1, np.float32)
+    quiet = float(np.quantile(ring, 0.9))
+    return {
+        "free_sigma": float(np.quantile(free, 0.95)),
+        "free_share": float(free.mean()) / max(float(strength.mean()), 1e-6),
+        "brighter_share": float((crop.score[crop.mask] > 0).mean()),
+        "ring_sigma": float(np.median(ring)),
+        "over_ring": float(np.median(strength)) / max(quiet, 1.0),
+        "light": float(np.median(crop.light[crop.mask])),
+    }
+
+
+def describe_colour(crop: Crop) -> dict[str, float]:
+    """Return how the object changed its colour against the ring, in log units; 0 where a band is missing."""
+    change = _log_change(crop)
+    visible = relative_change(crop)[crop.mask]
+    middle = float(np.median(visible))
+    spread = 1.4826 * float(np.median(np.abs(visible - middle)))
+    return {
+        "nir_change": change.get("nir", middle) - middle,
+        "red_blue_change": change["red"] - change["blue"] if {"red", "blue"} <= set(change) else 0.0,
+        "ndvi_change": ndvi(crop, crop.after) - ndvi(crop, crop.before),
+        "texture_before": texture(crop, crop.before),
+        "change_spread": spread,
+        "evenness": abs(middle) / max(spread, 0.01),
+    }
+
+
+def _log_change(crop: Crop) -> dict[str, float]:
+    """Return per band the median of log(after / before) inside less that of the ring."""
+    found: dict[str, float] = {}
+    for name, before, after in zip(crop.bands, crop.before, crop.after, strict=True):
+        floor = max(VISIBLE_MIN * float(np.median(before)), 1e-6)
+        level = np.log(np.maximum(after, floor) / np.maximum(before, floor))
+        around = float(np.median(level[crop.ring])) if crop.ring.sum() >= _MIN_RING else 0.0
+        found[name] = float(np.median(level[crop.mask])) - around
+    return found
+
+
+def describe_rim(crop: Crop, params: MeasureParams) -> dict[str, float]:
+    """Return the shares of the ground just outside that darkened and brightened: a tall thing has its shadow there."""
+    radius = max(1, round(params.rim_m / crop.gsd_m))
+    mask = crop.mask.astype(np.uint8)
+    wide = cv2.dilate(mask, disc(2 * radius + 1)) > 0
+    rim = wide & ~(cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0)
+    if rim.sum() < 4:
+        return {"rim_dark": 0.0, "rim_bright": 0.0}
+    light = crop.light[rim]
+    return {
+        "rim_dark": float((light < -params.changed_light).mean()),
+        "rim_bright": float((light > params.changed_light).mean()),
+    }
+
+
+def describe_outline(crop: Crop, skeleton: Skeleton) -> dict[str, float]:
+    """Return how convex, round, branched and straight the object is, and how its middle line changed."""
+    contours, _ = cv2.findContours(np.pad(crop.mask, 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(np.concatenate(contours))
+    around = sum(cv2.arcLength(contour, closed=True) for contour in contours)
+    area = float(crop.mask.sum())
+    # Contours run through pixel centres.
+    hull_area = cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, closed=True) + 1.0
+    middle = skeleton.line & crop.mask
+    flank = crop.mask & ~(cv2.dilate(middle.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    change = relative_change(crop)
+    deeper = float(change[middle].mean() - change[flank].mean()) if middle.any() and flank.any() else 0.0
+    return {
+        "hull_fill": min(area / hull_area, 1.0),
+        "roundness": min(4 * np.pi * area / max(around + 4.0, 1.0) ** 2, 1.5),
+        "branches": skeleton.total_px / max(skeleton.longest_px, 1.0),
+        "middle_change": deeper,
+        "area_px": area,
+    }
