@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from changedetect.simulate.farmland.covers import SNOW
 
@@ -55,10 +56,8 @@ class Sky:
     def hides(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return whether the ground at map positions cannot be judged."""
         col, row = (x - self.left) / self.step_m - 0.5, (self.top - y) / self.step_m - 0.5
-        at = (col.astype(np.float32)[None], row.astype(np.float32)[None])
         cloud, shade = (
-            cv2.remap(layer, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-            for layer in (self.cloud, self.shade)
+            map_coordinates(layer, [row, col], order=1, mode="nearest") for layer in (self.cloud, self.shade)
         )
         return np.asarray((cloud > HIDDEN_CLOUD) | (shade > HIDDEN_SHADE))
 
