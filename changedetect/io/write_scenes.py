@@ -72,6 +72,10 @@ class RenderedScene(Protocol):
     def angles(self) -> dict[str, float]:
         """Sun and view angles by the keys of an AOI file's scenes."""
 
+    @property
+    def true_shift_m(self) -> tuple[float, float]:
+        """Metres east and north that bring the scene onto the first one."""
+
     def render(self) -> tuple[NDArray[np.uint16], NDArray[np.uint8], Affine, str]:
         """Return (dn, mask, transform, crs)."""
 
@@ -147,13 +151,21 @@ def _write_scene(folder: Path, scene: RenderedScene) -> None:
 
 
 def write_truth(path: Path, simulation: WrittenSimulation) -> None:
-    """Write truth.geojson: one feature per true change, and the true counts as the foreign member `activity`."""
+    """Write truth.geojson: one feature per true change; foreign members are the true counts and shifts.
+
+    `activity` has the counts per look, zone and class, `registration` the shift of each scene onto the first.
+    """
     rows = [
         {key: to_iso(value) if key == "datetime" else to_plain(value) for key, value in record.items()}
         for record in simulation.activity.to_dict("records")
     ]
+    shifts = [
+        {"scene_id": scene.id, "dx_m": round(scene.true_shift_m[0], 3), "dy_m": round(scene.true_shift_m[1], 3)}
+        for scene in simulation.scenes
+    ]
     features = to_features(simulation.truth, TRUTH_PROPERTIES, True)
-    write_geojson(path, features, aoi=simulation.aoi.name, simulated=True, activity=rows)
+    members = {"activity": rows, "registration": shifts}
+    write_geojson(path, features, aoi=simulation.aoi.name, simulated=True, **members)
 
 
 def describe_aoi(simulation: WrittenSimulation) -> dict[str, Any]:

@@ -78,6 +78,14 @@ class SimulatedScene:
         """Return the true u of `core.results.Warp` on `grid`, (2, row, col) float32 pixels; reference: first scene."""
         return self.displace(grid)
 
+    @property
+    def true_shift_m(self) -> tuple[float, float]:
+        """Metres east and north that bring the scene onto the first one, at the middle of its grid."""
+        row, col = (n // 2 for n in self.grid.shape)
+        middle = self.grid.crop(slice(row, row + 1), slice(col, col + 1))
+        down, right = (float(u) * self.gsd_m for u in self.displace(middle)[:, 0, 0])
+        return 0.0 - right, down
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:

@@ -71,6 +71,17 @@ def test_truth_is_marked_as_simulated_and_lies_in_the_aoi(simulation, tmp_path):
     assert all(extent.covers(shape(feature["geometry"])) for feature in truth["features"])
 
 
+def test_true_shifts_are_those_of_the_true_displacement(simulation, tmp_path):
+    write_simulation(simulation, tmp_path)
+    told = json.loads((tmp_path / "truth.geojson").read_text())["registration"]
+    assert [row["scene_id"] for row in told] == [scene.id for scene in simulation.scenes]
+    assert (told[0]["dx_m"], told[0]["dy_m"]) == (0.0, 0.0)
+    for row, scene in zip(told, simulation.scenes, strict=True):
+        rows, cols = scene.grid.shape
+        down, right = scene.true_displacement_px(scene.grid)[:, rows // 2, cols // 2] * scene.gsd_m
+        assert (row["dx_m"], row["dy_m"]) == (pytest.approx(-right, abs=1e-3), pytest.approx(down, abs=1e-3))
+
+
 def test_a_folder_that_cannot_be_written_is_named(simulation, tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
