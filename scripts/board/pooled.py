@@ -10,6 +10,9 @@ from board.rows import Records, results_of
 from changedetect.evaluation.confidence import summarize_deciles
 from changedetect.evaluation.stats import middle
 
+SERIES = ("series", "port", "crowd", "aircraft")
+"""Lines of many looks: a pair has but one interval, and every change in it is dated right."""
+
 LOCKS_ASKED = 200
 FEWEST_SIZES = 20
 BIAS = 0.05
@@ -25,8 +28,14 @@ def pooled_rows(records: dict[str, Records]) -> list[Row]:
         if "evaluation" in result
     ]
     found = [_lock_row(records)]
+    long = [
+        result["evaluation"]
+        for name in SERIES
+        for part in records.get(name, {}).values()
+        for result in results_of(part)
+    ]
     if told:
-        found += [_unseen_row(told), *_date_rows(told), *_confidence_rows(told), *_size_rows(told)]
+        found += [_unseen_row(told), *_date_rows(long), *_confidence_rows(told), *_size_rows(told)]
     return [row for row in found if row]
 
 

@@ -17,6 +17,8 @@ def run_port(case: str, seed: int, folder: Path) -> dict[str, Any]:
     n_scenes = 40 if case.endswith("-thin") else None
     aoi = pipeline.simulate_to(seasons.write_season(folder, seed, gsd_m, n_scenes), folder / "scenes")
     result = run_written(aoi, folder / "scenes" / "truth.geojson", folder)
+    if "abstained" in result:
+        return result
     return result | {"season": seasons.summarise(folder / "run", folder / "scenes" / "truth.geojson")}
 
 

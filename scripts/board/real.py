@@ -19,6 +19,7 @@ from board.figures import MISSED, NOT_AVAILABLE, REACHED, Row, judge_rate, judge
 from board.jobs import NotAvailableError
 from board.simulated import FAST, prepared_pair
 from changedetect import pipeline
+from changedetect.errors import RegistrationError
 from changedetect.gather import RunOptions
 
 CITIES = ("aguasclaras", "mumbai", "paris", "rennes", "saclay_e")
@@ -48,7 +49,14 @@ def run(case: str, seed: int, folder: Path) -> dict[str, Any]:  # noqa: ARG001 -
     aoi = real.write_case(name, folder)
     if case.endswith("-invented"):
         _ask_for(aoi, INVENTED)
-    report = pipeline.run(aoi, RunOptions(out=folder / "run", workers=1, sets=FAST))
+    truth = real.truth_mask(name)
+    try:
+        report = pipeline.run(aoi, RunOptions(out=folder / "run", workers=1, sets=FAST))
+    except RegistrationError as error:
+        # Nothing is said of the pair: no pixel right, none wrong.
+        empty = gpd.GeoDataFrame(geometry=[], crs=4326)
+        pixels = {} if truth is None else {"pixels": _count_pixels(empty, truth)}
+        return {"n": 0, "classes": [], "unseen": str(error), "area_km2": 0.0, "shift_error_px": None, **pixels}
     record = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
     rows, cols = report.results.grid.shape
     found = gpd.read_file(folder / "run" / "changes.geojson")
@@ -61,7 +69,6 @@ def run(case: str, seed: int, folder: Path) -> dict[str, Any]:  # noqa: ARG001 -
     }
     if case == "saclay_e":
         result["shift_error_px"] = _saclay_error(result["registration"], real.REAL)
-    truth = real.truth_mask(name)
     if truth is not None:
         result["pixels"] = _count_pixels(_counted(found), truth)
         pair = prepared_pair(aoi)
@@ -99,11 +106,13 @@ def _f1_row(what: str, cases: Any, results: dict[str, Any], bar: float) -> Row:
     if not have or len(have) < len(cases):
         return Row("real", what, f">= {bar}", f"{len(have)} of {len(cases)} cases", NOT_AVAILABLE)
     mean = float(np.mean([f1_of(results[case]["pixels"]) for case in have]))
-    plain = {
-        name: float(np.mean([f1_of(results[c]["plain"][name]) if "plain" in results[c] else 0.0 for c in have]))
-        for name in METHODS
-    }
-    each = ", ".join(f"{case.removeprefix('levir-')} {f1_of(results[case]['pixels']):.2f}" for case in have)
+    compared = [results[case]["plain"] for case in have if "plain" in results[case]]
+    plain = {m: float(np.mean([f1_of(part[m]) for part in compared])) if compared else float("nan") for m in METHODS}
+    each = ", ".join(
+        f"{case.removeprefix('levir-')} {f1_of(results[case]['pixels']):.2f}"
+        + (" (not compared)" if "unseen" in results[case] else "")
+        for case in have
+    )
     shown = f"{mean:.3f} ({each})" if len(have) > 1 else f"{mean:.3f} ({_show_pr(results[have[0]]['pixels'])})"
     verdict = judge_value(mean, bar, len(have), len(have), least=True)
     values = {"f1": mean, "plain": plain, "cases": {case: results[case]["pixels"] for case in have}}

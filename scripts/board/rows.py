@@ -30,8 +30,9 @@ UNDER = {"0.5m": (0.5, 8.0), "3m": (0.1, 40.0), "10m": (0.02, 200.0)}
 
 
 def results_of(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the results of records that have one."""
-    return [record["result"] for record in records if "result" in record]
+    """Return the results of records that have one: neither broken, nor not available, nor abstained."""
+    results = [record["result"] for record in records if "result" in record]
+    return [result for result in results if "abstained" not in result]
 
 
 def cost_of(records: Sequence[dict[str, Any]]) -> float:
@@ -41,7 +42,7 @@ def cost_of(records: Sequence[dict[str, Any]]) -> float:
 
 
 def missing_rows(line: str, records: Records) -> list[Row]:
-    """Return a row for each case of which nothing can be shown, and for each that broke."""
+    """Return a row for each case that is not available, and for scenes that broke or abstained, with the reason."""
     found = []
     for case, part in records.items():
         broken = [record["error"].strip().splitlines()[-1] for record in part if "error" in record]
@@ -51,6 +52,9 @@ def missing_rows(line: str, records: Records) -> list[Row]:
             found.append(Row(line, what, "none", broken[0], MISSED, len(part)))
         if absent and len(absent) == len(part):
             found.append(Row(line, case, "", absent[0], NOT_AVAILABLE))
+        kept = [record["result"]["abstained"] for record in part if "abstained" in record.get("result", {})]
+        if kept:
+            found.append(Row(line, f"{case}: {len(kept)} of {len(part)} scenes abstained", "", kept[0], "", len(part)))
     return found
 
 
@@ -197,7 +201,7 @@ def crowd_rows(line: str, records: Records) -> list[Row]:
         close = add_shares(row["close"] for row in zones)
         groups = [row for r in results for row in r["evaluation"]["groups"] or () if row["class"] == "crowd"]
         held = add_shares(row["interval_holds"] for row in groups)
-        found.append(_share_row(line, f"{people} people: looks with the count within 25 %", close, 1.0, part, {}))
+        found.append(_share_row(line, f"{people} people: looks with the count within 25 %", close, 0.95, part, {}))
         found.append(_share_row(line, f"{people} people: stated interval holds the truth", held, 0.9, part, {}))
     return [*found, *missing_rows(line, records)]
 

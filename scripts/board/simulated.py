@@ -16,6 +16,7 @@ from board.baselines import METHODS, to_polygons
 from board.jobs import ROOT, NotAvailableError
 from changedetect import pipeline
 from changedetect.core.progress import SilentProgress
+from changedetect.errors import NothingToDoError, RegistrationError
 from changedetect.evaluation import evaluate
 from changedetect.gather import RunOptions, gathered, load_place
 from changedetect.io.aoi_file import load_aoi
@@ -73,8 +74,14 @@ def run_story(story: Story, seed: int, folder: Path, plain: bool = False) -> dic
 
 
 def run_written(aoi: Path, truth: Path, folder: Path, plain: bool = False) -> dict[str, Any]:
-    """Return the evaluation of written scenes run through the product and, if asked, of the plain methods."""
-    pipeline.run(aoi, RunOptions(out=folder / "run", workers=1, sets=FAST))
+    """Return the evaluation of written scenes run through the product and, if asked, of the plain methods.
+
+    Where the product says that it cannot compare them, `abstained` has its sentence and there is nothing else.
+    """
+    try:
+        pipeline.run(aoi, RunOptions(out=folder / "run", workers=1, sets=FAST))
+    except (NothingToDoError, RegistrationError) as error:
+        return {"abstained": str(error)}
     result: dict[str, Any] = {"evaluation": evaluate(folder / "run", truth)}
     if plain:
         result["plain"] = run_plain(aoi, folder, truth)

@@ -103,6 +103,42 @@ def test_what_broke_is_a_row_of_its_own():
     ]
 
 
+def test_what_abstained_is_told_and_counts_neither_way():
+    found = rows.quiet_rows(
+        "quiet", {"steppe-3m": [record(abstained="no scene can be compared"), record(**alarms(0, 40.0))]}
+    )
+    assert [(row.what, row.verdict) for row in found] == [
+        ("steppe, 3 m: false polygons per km2", REACHED),
+        ("steppe-3m: 1 of 2 scenes abstained", ""),
+    ]
+
+
+def dated(right, n):
+    part = {"right": right, "n": n}
+    dating = {"start": part, "end": part, "classes": {"hut": {"start": part, "end": part}}}
+    return {"evaluation": {"dating": dating, "unseen_as_empty": None, "confidence": None, "sizes": []}}
+
+
+def test_dates_are_asked_of_series_alone():
+    records = {"ground": {"steppe": [record(**dated(5, 5))]}, "series": {"steppe": [record(**dated(9, 10))] * 20}}
+    start = next(row for row in pooled.pooled_rows(records) if row.line == "dates")
+    assert start.figure.startswith("0.900 (180/200;")
+    assert start.figure.endswith("wrong: 20 of 200 hut")
+    assert start.verdict == MISSED
+
+
+def test_sizes_and_confidence_of_all_lines_are_pooled():
+    deciles = [{"low": 0.8, "high": 0.9, "n": 10, "sum_confidence": 8.5, "right": 8, "on_object": 9}]
+    sizes = [{"class": "hut", "size": "area_m2", "ratios": [1.01, 1.02]}]
+    told = {"dating": None, "unseen_as_empty": None, "confidence": {"deciles": deciles}, "sizes": sizes}
+    pooled_rows = pooled.pooled_rows({"ground": {"steppe": [record(evaluation=told)] * 20}})
+    confidence = next(row for row in pooled_rows if row.line == "confidence")
+    assert (confidence.verdict, confidence.values["n"]) == (REACHED, 200)
+    assert confidence.values["error"] == pytest.approx(0.05)
+    size = next(row for row in pooled_rows if row.line == "sizes")
+    assert (size.verdict, size.values["n"], size.values["median"]) == (REACHED, 40, 1.015)
+
+
 def test_seasons_are_perfect_or_not():
     def season(right, false):
         counts = {"days_right": right, "days_planted": 34, "days_false": false, "exact": 19, "clear": 20}
