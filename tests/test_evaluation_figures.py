@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from shapely.geometry import box
-from test_evaluation import DAYS, HOUR, HUT, change, feature, judged, row, true_row, truth_of
+from test_evaluation import CRS, DAYS, HOUR, HUT, X, Y, change, feature, judged, row, true_row, truth_of
 
 from changedetect.core.times import to_iso
+from changedetect.errors import DataError
 from changedetect.evaluation import as_tables, evaluate
 from changedetect.evaluation.confidence import reliability, summarize_deciles
 from changedetect.evaluation.stats import middle
@@ -173,3 +177,43 @@ def test_shifts_are_compared_with_the_true_ones_from_the_same_reference(tmp_path
     titles = [title for title, _, _ in as_tables(result)]
     assert "Said over true size" in titles
     assert any(title.startswith("Confidence") for title in titles)
+
+
+def write_mask(path, changed, **profile):
+    place = {"crs": CRS, "transform": Affine(2.0, 0, X + 100, 0, -2.0, Y + 110)} | profile
+    rows, cols = changed.shape
+    with rasterio.open(path, "w", driver="GTiff", height=rows, width=cols, count=1, dtype="uint8", **place) as dst:
+        dst.write(changed, 1)
+    return path
+
+
+def test_a_mask_of_pixels_is_truth_too(tmp_path):
+    judged(tmp_path, [change(box(100, 100, 108, 106))], [])  # four by three pixels of 2 m
+    changed = np.zeros((5, 6), np.uint8)
+    changed[2:4, 2:6] = 255  # two rows of it, its right half and two pixels beyond
+    changed[0, 0] = 7  # not labelled
+    result = evaluate(tmp_path / "out", write_mask(tmp_path / "mask.tif", changed, nodata=7))
+    assert result["pixels"] == {
+        "labelled": 29,
+        "said": 12,
+        "true": 8,
+        "hit": 4,
+        "precision": pytest.approx(1 / 3, abs=1e-4),
+        "recall": 0.5,
+        "f1": 0.4,
+    }
+    ((_, _, rows),) = as_tables(result)
+    assert rows[0][:4] == [29, 8, 12, 4]
+    judged(tmp_path, [], [])
+    nothing = evaluate(tmp_path / "out", tmp_path / "mask.tif")["pixels"]
+    assert (nothing["said"], nothing["precision"], nothing["recall"], nothing["f1"]) == (0, None, 0.0, 0.0)
+
+
+def test_a_mask_that_lies_nowhere_is_refused(tmp_path):
+    judged(tmp_path, [], [])
+    (tmp_path / "bad.tif").write_text("no raster")
+    with pytest.raises(DataError, match="truth cannot be read"):
+        evaluate(tmp_path / "out", tmp_path / "bad.tif")
+    write_mask(tmp_path / "mask.tif", np.zeros((5, 6), np.uint8), crs=None)
+    with pytest.raises(DataError, match="no georeference"):
+        evaluate(tmp_path / "out", tmp_path / "mask.tif")

@@ -10,6 +10,7 @@ from changedetect.evaluation.counts import join_activity, score_counting, score_
 from changedetect.evaluation.groups import score_groups
 from changedetect.evaluation.match import EvaluateParams, match
 from changedetect.evaluation.objects import score_classes, score_dating, score_false_alarms, score_status
+from changedetect.evaluation.pixels import is_mask, score_pixels
 from changedetect.evaluation.read import Outputs, Truth, read_outputs, read_truth
 from changedetect.evaluation.shifts import score_shifts
 from changedetect.evaluation.show import as_tables
@@ -36,6 +37,7 @@ def evaluate(out_dir: str | Path, truth_path: str | Path, params: EvaluateParams
         length_m, width_m; GeoJSON may carry
         the foreign members `activity` (rows of datetime, zone, class, count, hidden_fraction) and `registration`
         (rows of scene_id, dx_m, dy_m: the shift that brings a scene onto the first one at the area's middle).
+        Or a georeferenced raster, not 0 where changed and nodata where not labelled: then pixels are compared.
 
     Raises
     ------
@@ -44,6 +46,8 @@ def evaluate(out_dir: str | Path, truth_path: str | Path, params: EvaluateParams
     """
     params = params or EvaluateParams()
     outputs = read_outputs(out_dir)
+    if is_mask(truth_path):
+        return _evaluate_mask(outputs, out_dir, truth_path)
     truth = read_truth(truth_path, outputs)
     matched = match(outputs, truth, params)
     dated = not {"start", "end"} <= set(truth.missing)
@@ -65,6 +69,18 @@ def evaluate(out_dir: str | Path, truth_path: str | Path, params: EvaluateParams
         **_score_activity(outputs, truth, params),
     }
     return result | {"not_evaluated": _not_evaluated(outputs, truth)}
+
+
+def _evaluate_mask(outputs: Outputs, out_dir: str | Path, truth_path: str | Path) -> dict[str, Any]:
+    return {
+        "out_dir": str(out_dir),
+        "truth": str(truth_path),
+        "simulated": outputs.simulated,
+        "n_changes": len(outputs.changes),
+        "n_explained": outputs.n_explained,
+        "pixels": score_pixels(outputs, truth_path),
+        "not_evaluated": ["objects, classes, dates and counts: the truth is a mask of pixels"],
+    }
 
 
 def _score_activity(outputs: Outputs, truth: Truth, params: EvaluateParams) -> dict[str, Any]:

@@ -9,6 +9,8 @@ Table = tuple[str, tuple[str, ...], list[list[Any]]]
 
 def as_tables(result: dict[str, Any]) -> list[Table]:
     """Return titled tables (title, header, rows) of what was evaluated."""
+    if "pixels" in result:
+        return [_pixels(result["pixels"])]
     tables = [_found(result), _quality(result)]
     if result.get("confusion"):
         rows = [[row["truth"], row["called"], row["n"]] for row in result["confusion"]]
@@ -29,6 +31,12 @@ def as_tables(result: dict[str, Any]) -> list[Table]:
     if result.get("confidence"):
         tables.append(_confidence(result["confidence"]))
     return tables
+
+
+def _pixels(part: dict[str, Any]) -> Table:
+    names = ("labelled", "true", "said", "hit", "precision", "recall", "f1")
+    header = ("labelled", "changed", "called changed", "both", "precision", "recall", "F1")
+    return ("Pixels", header, [[part[name] for name in names]])
 
 
 def _found(result: dict[str, Any]) -> Table:
