@@ -65,9 +65,9 @@ def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str) -> No
     began, done = time.monotonic(), 0
     # Short cases last: the processes then end together.
     todo.sort(key=lambda job: -expected.get((job.line, job.case), 30.0))
-    # Cases import much and hold arrays: fresh processes now and then give the memory back.
+    # No max_tasks_per_child: with it Python 3.11 stops for good when a process is to be replaced (gh-115634).
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _prepare_process, max_tasks_per_child=16) as pool:
+    with ProcessPoolExecutor(processes, context, _prepare_process) as pool:
         running = {pool.submit(run_job, job, str(job.path(out, version))): job for job in todo}
         for future in as_completed(running):
             job, seconds = running.pop(future), future.result()
