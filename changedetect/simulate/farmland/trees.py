@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from shapely.geometry import Point
 
 from changedetect.simulate.farmland.covers import BIRCH, FRUIT, N_VARIANTS, OAK, POPLAR, SHRUB, SPRUCE
 from changedetect.simulate.farmland.mosaic import tree_room
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 BARE = 255
 """Kind of a cell no crown covers."""
+_COARSE_M = 0.9
+"""Side of a cell from which crowns have no lobes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,8 +53,10 @@ def plant_trees(place: Place, mosaic: Mosaic, rng: np.random.Generator) -> Trees
     trees = Trees(
         np.zeros((n, n), np.float32), np.full((n, n), BARE, np.uint8), np.zeros((n, n), np.float32), rows[:, :3]
     )
-    for x, y, radius, height, species in rows:
-        _stamp(trees, place, (x, y, radius, height), int(species) * N_VARIANTS + int(rng.integers(N_VARIANTS)), rng)
+    kinds = rows[:, 4].astype(np.uint8) * N_VARIANTS + rng.integers(0, N_VARIANTS, len(rows)).astype(np.uint8)
+    stamp = _stamp if place.cell_m < _COARSE_M else _dab
+    for row, kind in zip(rows, kinds, strict=True):
+        stamp(trees, place, (row[0], row[1], row[2], row[3]), int(kind), rng)
     return trees
 
 
@@ -128,7 +131,7 @@ def _single_stands(place: Place, mosaic: Mosaic, rng: np.random.Generator) -> li
 
 def _fill_wood(shape: Polygon, conifers: bool, cell_m: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return trees on a shaken lattice; where cells are coarse, clumps stand for single trees."""
-    step = max(float(rng.uniform(4.6, 6.4)), 2.2 * cell_m)
+    step = max(float(rng.uniform(4.6, 6.4)), 2.4 * cell_m)
     x0, y0, x1, y1 = shape.bounds
     x, y = (v.ravel() for v in np.meshgrid(np.arange(x0, x1, step), np.arange(y0, y1, step)))
     x, y = x + rng.uniform(-0.42, 0.42, x.size) * step, y + rng.uniform(-0.42, 0.42, x.size) * step
@@ -169,6 +172,20 @@ def _stamp(
     np.maximum(trees.cover[window], cover, out=trees.cover[window])
 
 
-def stem_shapes(trees: Trees) -> list[Point]:
-    """Return the crowns as discs."""
-    return [Point(x, y).buffer(radius, 4) for x, y, radius in trees.stems]
+def _dab(
+    trees: Trees, place: Place, tree: tuple[float, float, float, float], kind: int, _rng: np.random.Generator
+) -> None:
+    """Press a crown of few cells into the layers: a square that covers as much ground."""
+    x, y, radius, height = tree
+    n, cell = len(trees.height), place.cell_m
+    half = max(0.886 * radius / cell, 0.5)
+    share = min(1.0, 3.14 * radius**2 / (2 * half * cell) ** 2)
+    col, row = (x + place.margin_m) / cell, (y + place.margin_m) / cell
+    r0, r1 = max(round(row - half), 0), min(max(round(row + half), round(row - half) + 1), n)
+    c0, c1 = max(round(col - half), 0), min(max(round(col + half), round(col - half) + 1), n)
+    if r0 >= r1 or c0 >= c1:
+        return
+    window = (slice(r0, r1), slice(c0, c1))
+    trees.kind[window] = kind
+    np.maximum(trees.height[window], np.float32(0.85 * height), out=trees.height[window])
+    trees.cover[window] = np.minimum(trees.cover[window] + np.float32(share), np.float32(1.0))

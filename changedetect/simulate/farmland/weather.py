@@ -78,7 +78,7 @@ def make_sky(
     rows, cols = (math.ceil(n / _STEP_PX) + 1 for n in shape)
     step_m = gsd_m * _STEP_PX
     clear = np.zeros((rows, cols), np.float32)
-    veil = _draw_veil(rng, (rows, cols), weather.veil) if weather.veil > 0 else clear
+    veil = _draw_veil(rng, (rows, cols), step_m, weather.veil) if weather.veil > 0 else clear
     if weather.cloud <= 0:
         return Sky(clear, clear, veil, left, top, step_m)
     extent_m = max(rows, cols) * step_m
@@ -123,17 +123,19 @@ def _heap(rng: np.random.Generator, shape: tuple[int, int], extent: float) -> ND
     return np.asarray(torn + 0.15 * low, np.float32)
 
 
-def _draw_veil(rng: np.random.Generator, shape: tuple[int, int], opacity: float) -> NDArray[np.float32]:
-    """Return streaks of cirrus: noise smeared along one direction."""
-    size = max(shape) * 2
-    noise = cv2.GaussianBlur(
-        rng.standard_normal((size, size)).astype(np.float32), (0, 0), size * 0.11, sigmaY=size * 0.012
-    )
-    turn = cv2.getRotationMatrix2D((size / 2, size / 2), float(rng.uniform(0, 180)), 1.0)
-    turn[:, 2] -= np.array([(size - shape[1]) / 2, (size - shape[0]) / 2])
-    noise = cv2.warpAffine(noise, turn, shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    noise = (noise - noise.mean()) / max(float(noise.std()), 1e-9)
-    return np.asarray(np.clip(0.5 + 0.4 * noise, 0.0, 1.0) * min(opacity, 0.95 * HIDDEN_CLOUD), np.float32)
+def _draw_veil(rng: np.random.Generator, shape: tuple[int, int], step_m: float, opacity: float) -> NDArray[np.float32]:
+    """Return streaks of cirrus, some hundred metres wide and kilometres long: waves of random length and strength."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32) * np.float32(step_m)
+    along = float(rng.uniform(0, math.pi))
+    total = np.zeros(shape, np.float32)
+    for wide_m in np.exp(rng.uniform(math.log(160), math.log(1500), 7)):
+        turn = along + float(rng.normal(0, 0.12))
+        wave = 2 * math.pi / float(wide_m)
+        across = x * np.float32(wave * math.cos(turn)) + y * np.float32(wave * math.sin(turn))
+        bend = np.sin((y * math.cos(turn) - x * math.sin(turn)) * np.float32(wave / 5) + rng.uniform(0, 6.28))
+        total += np.float32(wide_m**0.4) * np.sin(across + np.float32(0.8) * bend + rng.uniform(0, 6.28))
+    total /= np.float32(max(float(np.abs(total).max()), 1e-6))
+    return np.asarray((0.55 + 0.45 * total) * min(opacity, 0.95 * HIDDEN_CLOUD), np.float32)
 
 
 def look_through(image: NDArray[np.float32], sky: Sky, haze: float, rng: np.random.Generator) -> NDArray[np.float32]:
