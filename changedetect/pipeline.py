@@ -18,6 +18,7 @@ from changedetect.core.aoi import PRESENCES, Aoi
 from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.progress import Progress, SilentProgress
+from changedetect.core.quality import is_valid
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Gain, Look, Noise
 from changedetect.core.run import RunResults
@@ -43,6 +44,7 @@ from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member, require_memory
 from changedetect.steps.classify import classify
+from changedetect.steps.classify.water import mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
 from changedetect.steps.explain import View, explain, trim_shadows
@@ -168,8 +170,16 @@ def examine_scene(
     detections = describe_changes(member, pair, base_grid, zones, config, reference)
     if member.is_baseline:
         detections = detections[detections["class"].isin(baseline_targets)]
-    seen = np.where(pair.score.valid, pair.score.band("score"), np.float32(np.nan))
-    return Examined(Look(scene.id, scene.acquired, pair.score.quality, seen, grid), detections, pair.noise)
+    quality = pair.score.quality
+    if _wants("vessel", zones):
+        vessels = detections.geometry[detections["class"] == "vessel"]
+        quality = quality | tell_water(pair.raster, pair.baseline, list(vessels), config.classify.vessel.water)
+    seen = np.where(is_valid(quality), pair.score.band("score"), np.float32(np.nan))
+    return Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise)
+
+
+def _wants(target: str, zones: gpd.GeoDataFrame) -> bool:
+    return any(target in targets for targets in zones["targets"])
 
 
 def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:
@@ -204,6 +214,8 @@ def describe_changes(
     `reference` lends the baseline its sun and view angles; without it no shadow and no lean is explained.
     """
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
+    if _wants("vessel", zones):
+        labels = mark_hulls(labels, pair.raster, pair.baseline, config.classify.vessel.water)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any():
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)

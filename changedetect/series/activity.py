@@ -12,6 +12,7 @@ from pydantic import Field
 from rasterio.features import geometry_mask
 
 from changedetect.core.aoi import STRUCTURES, TARGETS
+from changedetect.core.quality import Quality, is_valid
 from changedetect.core.tables import ACTIVITY_COLUMNS, table
 from changedetect.core.times import to_iso
 
@@ -38,6 +39,8 @@ class ActivityParams:
     """Clear share of a zone from which its status is `clear` (fixed by the contract; lower it at your own risk)."""
     min_seen: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
     """Clear share below which a zone is `obscured` and its count unknown."""
+    min_water: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """Share of a zone from which the seen share of its water alone says how well vessels were seen."""
     uncounted_flags: tuple[str, ...] = ("explained_by_shadow", "explained_by_lean")
     """Changes with one of these flags are listed but not counted: geometry explains them."""
 
@@ -75,8 +78,8 @@ def count_activity(
     -----
     A structure counts on a look whose state is `present`. A presence counts by the items of its detections on that
     look, or by its own count where only the score still shows it. What has disappeared is not counted as there. A
-    zone is seen in the share of its pixels that are valid, with what lies beyond the grid as unseen; a zone that is
-    obscured has no count: an unseen place is unknown, not empty.
+    zone is seen in the share of its pixels that are valid, with what lies beyond the grid as unseen; for vessels, of
+    its water. A zone that is obscured has no count: an unseen place is unknown, not empty.
     """
     looks = sorted(looks, key=lambda look: (look.acquired, look.scene_id))
     present = _present_by_look(changes, detections, looks, params)
@@ -90,10 +93,12 @@ def count_activity(
             key = (name, look.grid)
             if key not in masks:
                 masks[key] = _zone_on_grid(zone["geometry"], look.grid)
-            clear_fraction = _clear_fraction(look, masks[key])
             here = [item for item in present[index] if item["point"].intersects(zone["geometry"])]
             kinds = [target for target in TARGETS if target in zone["targets"]]
-            rows += [_row(look, aoi, name, kind, clear_fraction, here, params) for kind in kinds]
+            rows += [
+                _row(look, aoi, name, kind, _clear_fraction(look, masks[key], kind, params), here, params)
+                for kind in kinds
+            ]
     return table(rows, ACTIVITY_COLUMNS)
 
 
@@ -168,11 +173,18 @@ def _zone_on_grid(geometry: BaseGeometry, grid: Grid) -> _ZoneOnGrid | None:
     return _ZoneOnGrid(rows, cols, np.asarray(mask, bool), float(mask.sum()) + beyond_m2 / gsd**2)
 
 
-def _clear_fraction(look: Look, zone: _ZoneOnGrid | None) -> float:
+def _clear_fraction(look: Look, zone: _ZoneOnGrid | None, kind: str, params: ActivityParams) -> float:
     if zone is None or not look.used:
         return 0.0
-    valid = look.valid[zone.rows, zone.cols]
-    return float(min(1.0, np.count_nonzero(valid & zone.mask) / zone.n_pixels))
+    quality = look.quality[zone.rows, zone.cols]
+    valid, whole = is_valid(quality), zone.n_pixels
+    afloat = zone.mask & ((quality & np.uint16(Quality.WATER)) != 0)
+    n_afloat = float(np.count_nonzero(afloat))
+    if kind == "vessel" and n_afloat >= params.min_water * whole:
+        # What lies beyond the grid is as likely water as the rest of the zone.
+        whole *= n_afloat / max(float(np.count_nonzero(zone.mask)), 1.0)
+        return float(min(1.0, np.count_nonzero(valid & afloat) / whole))
+    return float(min(1.0, np.count_nonzero(valid & zone.mask) / whole))
 
 
 def summarize(activity: pd.DataFrame, changes: gpd.GeoDataFrame, aoi: Aoi) -> dict[str, Any]:

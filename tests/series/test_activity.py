@@ -1,5 +1,7 @@
 """What was there, with how much was seen: an unseen place is never an empty one."""
 
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 from series_kit import AOI, GRID, day, detection, detections, look, pixels
 
 from changedetect.core.aoi import TARGETS
+from changedetect.core.quality import Quality
 from changedetect.core.tables import ACTIVITY_COLUMNS
 from changedetect.series.activity import ActivityParams, count_activity, summarize
 from changedetect.series.link import LinkParams, link
@@ -54,6 +57,17 @@ def test_a_partly_seen_zone_counts_what_is_seen():
     assert last.loc["test", ["status", "clear_fraction", "count"]].tolist() == ["partial", 0.5, 1]
     assert last.loc["pier", "clear_fraction"] == pytest.approx(15 / 20)
     assert last.loc["pier", "area_m2"] == pytest.approx(SHIP.area)
+
+
+def test_vessels_are_seen_as_far_as_the_water_of_their_zone_is():
+    water = np.zeros(GRID.shape, np.uint16)
+    water[:, 20:] = Quality.WATER
+    on_land, at_sea = look(0, cloud=np.s_[:, :20]), look(1, cloud=np.s_[:, 20:])
+    looks = [replace(item, quality=item.quality | water) for item in (on_land, at_sea)]
+    activity, _ = counted([], looks, zones(pier=PIER, targets=("vessel", "equipment")))
+    pier = activity[activity["zone"] == "pier"].set_index(["scene_id", "class"])["clear_fraction"]
+    assert [pier["s0", "vessel"], pier["s1", "vessel"]] == [1.0, 0.0]
+    assert [pier["s0", "equipment"], pier["s1", "equipment"]] == [0.5, 0.5]
 
 
 def test_what_lies_beyond_the_grid_is_unseen():

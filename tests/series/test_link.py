@@ -70,6 +70,14 @@ def test_after_a_long_time_out_of_sight_it_may_be_another_ship_and_neither_is_ca
     assert [states(change) for _, change in changes.iterrows()] == ["apuuuuuuuuua", "auuuuuuuuupa"]
 
 
+def test_a_like_ship_days_later_is_told_as_another_and_both_dates_stay_inside_their_intervals():
+    looks = [look(n) for n in (0, 1, 4, 5)]
+    changes, _ = link(detections(detection(1, SHIP), detection(4, SHIP)), looks, AOI, PARAMS)
+    assert [states(change) for _, change in changes.iterrows()] == ["apua", "aupa"]
+    assert list(changes["absent_until"]) == [day(0), day(0)]
+    assert list(changes["gone_by"]) == [day(5), day(5)]
+
+
 def test_two_consecutive_clear_looks_far_apart_show_the_same_aircraft():
     looks = [look(0), look(1), look(12)]
     plane = detection(1, SHIP, "aircraft"), detection(12, SHIP, "aircraft")

@@ -28,6 +28,9 @@ class LinkParams:
     """Turn of the longer side between two looks of one vessel or aircraft; applies to elongated outlines."""
     max_gap_days: Positive = 5.0
     """Longest time out of sight after which a presence counts as the same one: calls last a day or two, stacks four."""
+    max_call_days: Positive = 2.5
+    """The same for vessels, next looks included: calls last a day or two, and another ship at the same berth looks much
+    like the one before. Told as two, both dates stay inside their intervals; told as one, neither would."""
     max_crowd_hours: Positive = 6.0
     """Longest time between looks over which people standing at one place are the same gathering."""
     min_clear: Share = 0.7

@@ -187,6 +187,8 @@ def in_touch(kind: str, last: int, look: int, looks: Sequence[Look], params: Lin
     gap_s = (looks[look].acquired - looks[last].acquired).total_seconds()
     if kind == "crowd":
         return gap_s <= params.max_crowd_hours * 3600.0
+    if kind == "vessel":
+        return gap_s <= params.max_call_days * 86400.0
     return look - last <= 1 or gap_s <= params.max_gap_days * 86400.0
 
 

@@ -40,6 +40,8 @@ class Patch:
     before: Mapping[str, Plane]
     """Bands of both dates in one unit, the baseline's centre as `before`."""
     gsd_m: float
+    window: tuple[slice, slice]
+    """Rows and columns of the scene."""
 
     @property
     def visible(self) -> tuple[Plane, Plane]:
@@ -47,6 +49,11 @@ class Patch:
         names = [name for name in VISIBLE if name in self.after] or list(self.after)
         before, after = (np.mean([dates[name] for name in names], axis=0) for dates in (self.before, self.after))
         return before, after
+
+    @property
+    def change(self) -> dict[str, Plane]:
+        """After less before, per band."""
+        return {name: plane - self.before[name] for name, plane in self.after.items()}
 
     @property
     def has_nir(self) -> bool:
@@ -81,7 +88,7 @@ def cut_patch(geometry: BaseGeometry, raster: Raster, baseline: Baseline, margin
     names = [name for name in raster.bands if name in baseline.bands]
     after = {name: raster.band(name)[rows, cols] for name in names}
     before = {name: baseline.band(name)[rows, cols] for name in names}
-    return Patch(inside, valid, after, before, gsd)
+    return Patch(inside, valid, after, before, gsd, (rows, cols))
 
 
 def largest_part(mask: Mask) -> Mask:

@@ -1,0 +1,148 @@
+"""Water: hulls stand out from what a look's own water does; what could hide one is said to be unseen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, outlines, paint, pair
+from shapely.geometry import LineString, Point, box
+from shapely.ops import unary_union
+
+from changedetect.core.quality import Quality
+from changedetect.steps.classify.vessel import VesselParams, propose
+from changedetect.steps.classify.water import (
+    WaterParams,
+    estimate_water,
+    find_water,
+    hull_evidence,
+    mark_hulls,
+    tell_water,
+)
+
+GRID = grid(px=160)
+QUAY = box(0, 400, 480, 480)
+SHIP = hull(240, 389, 110, 17)
+PORT = ((None, WATER), (QUAY, CONCRETE))
+ICE = (0.34, 0.36, 0.35, 0.27)
+DARK = (0.045, 0.05, 0.06, 0.07)
+BRIDGE = hull(195, 389, 16, 15)
+PARAMS = WaterParams()
+
+
+def season_of_ice(share: float, seed: int = 3):
+    """Floes over a share of the open water."""
+    rng = np.random.default_rng(seed)
+    floes, area = [], 0.0
+    while area < share * 480 * 400:
+        floes.append(Point(*rng.uniform((0, 0), (480, 360))).buffer(rng.uniform(10, 30)))
+        area = unary_union(floes).area
+    return unary_union(floes)
+
+
+def look(*layers, bands=BANDS, on=GRID):
+    first = paint(on, *PORT, bands=bands)
+    return pair(on, first, paint(on, *PORT, *layers, rng=np.random.default_rng(6), bands=bands), bands)
+
+
+def ships_in(raster, baseline):
+    labels = mark_hulls(np.zeros(raster.grid.shape, np.int32), raster, baseline, PARAMS)
+    shapes = [outline_of(labels == k, raster.grid) for k in range(1, labels.max() + 1)]
+    found = propose(outlines(*shapes), raster, baseline, VesselParams()) if shapes else None
+    return shapes, [] if found is None else list(found["confidence"])
+
+
+def outline_of(mask, on):
+    from rasterio.features import shapes
+    from shapely.geometry import shape
+
+    return unary_union([shape(s) for s, v in shapes(mask.astype(np.uint8), mask=mask, transform=on.transform) if v])
+
+
+def test_an_unchanged_look_holds_no_hull_and_hides_none():
+    raster, baseline = look()
+    assert mark_hulls(np.zeros(GRID.shape, np.int32), raster, baseline, PARAMS).max() == 0
+    bits = tell_water(raster, baseline, [], PARAMS)
+    water = find_water(baseline, PARAMS)
+    assert ((bits & Quality.WATER) > 0).tolist() == water.tolist()
+    assert not (bits & Quality.HAZE).any()
+    assert 0.7 < water.mean() < 0.95
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.4])
+def test_a_dark_ship_is_found_among_ice_and_no_floe_is_one(share):
+    layers = [(season_of_ice(share), ICE)] if share else []
+    shapes, confidence = ships_in(*look(*layers, (SHIP, DARK), (BRIDGE, (0.4, 0.4, 0.4, 0.4))))
+    sure = [shape for shape, value in zip(shapes, confidence, strict=True) if value > 0.4]
+    assert len(sure) == 1
+    assert sure[0].intersection(SHIP).area > 0.8 * SHIP.area
+    assert sure[0].area < 1.8 * SHIP.area
+
+
+def test_a_ship_that_lies_in_a_floe_is_cut_out_of_it():
+    floe = box(170, 330, 330, 392)
+    shapes, confidence = ships_in(*look((floe, ICE), (SHIP, HULL), (BRIDGE, (0.4, 0.4, 0.4, 0.4))))
+    sure = [shape for shape, value in zip(shapes, confidence, strict=True) if value > 0.4]
+    assert len(sure) == 1
+    assert sure[0].area < 2.0 * SHIP.area
+
+
+def test_the_edge_of_a_quay_seen_a_pixel_away_is_no_hull():
+    moved = (box(0, 397, 480, 480), CONCRETE)
+    raster, baseline = look(moved)
+    assert mark_hulls(np.zeros(GRID.shape, np.int32), raster, baseline, PARAMS).max() == 0
+
+
+def test_glint_over_all_water_is_what_water_does():
+    raster, baseline = look((None, tuple(c + 0.06 for c in WATER)), (QUAY, CONCRETE))
+    model = estimate_water(raster, baseline, PARAMS)
+    assert np.allclose(model.level, 0.06, atol=0.003)
+    assert np.quantile(hull_evidence(raster, baseline, model, PARAMS), 0.999) < PARAMS.grow_sigma
+
+
+def test_a_wake_is_no_vessel():
+    wake = LineString([(40, 100), (400, 160)]).buffer(9)
+    _, confidence = ships_in(*look((wake, (0.16, 0.17, 0.15, 0.05))))
+    assert max(confidence, default=0.0) < 0.4
+
+
+def test_a_large_floe_at_the_berth_hides_what_lies_there_and_a_ship_does_not():
+    floe = Point(240, 370).buffer(35).intersection(box(0, 0, 480, 400))
+    raster, baseline = look((floe, ICE), (SHIP.difference(floe), HULL))
+    hidden = (tell_water(raster, baseline, [], PARAMS) & Quality.HAZE) > 0
+    told = (tell_water(raster, baseline, [SHIP], PARAMS) & Quality.HAZE) > 0
+    x, y = np.meshgrid(*GRID.pixel_centres())
+    inside = (x > 225) & (x < 255) & (y > 345) & (y < 375)
+    assert hidden[inside].mean() > 0.9
+    assert hidden.sum() > told.sum() > 0.3 * inside.sum()
+
+
+def test_water_so_uneven_that_no_dark_hull_would_show_is_not_seen():
+    raster, baseline = look()
+    rng = np.random.default_rng(1)
+    rough = raster.data + 0.03 * rng.standard_normal(raster.data.shape).astype(np.float32)
+    bits = tell_water(raster.with_data(rough), baseline, [], PARAMS)
+    assert ((bits & Quality.HAZE) > 0).tolist() == find_water(baseline, PARAMS).tolist()
+
+
+def test_without_open_water_in_sight_labels_stay_and_the_water_is_unseen():
+    raster, baseline = look((SHIP, HULL))
+    _, y = np.meshgrid(*GRID.pixel_centres())
+    cloud = np.where(y < 395, np.uint16(Quality.CLOUD), np.uint16(0))
+    raster = replace(raster, quality=cloud)
+    labels = np.zeros(GRID.shape, np.int32)
+    labels[10:12, 10:12] = 1
+    assert mark_hulls(labels, raster, baseline, PARAMS) is labels
+    assert ((tell_water(raster, baseline, [], PARAMS) & Quality.HAZE) > 0)[find_water(baseline, PARAMS)].all()
+    assert propose(outlines(SHIP), raster, baseline, VesselParams())["confidence"].iloc[0] == 0
+
+
+def test_labels_on_land_stay_and_are_cut_at_the_shore():
+    raster, baseline = look((SHIP, HULL))
+    x, y = np.meshgrid(*GRID.pixel_centres())
+    labels = ((y > 390) & (y < 415) & (x < 60)).astype(np.int32)
+    marked = mark_hulls(labels, raster, baseline, PARAMS)
+    assert marked.max() == 2
+    water = find_water(baseline, PARAMS)
+    assert not (marked[water] == 1).any()
+    assert (marked[(labels == 1) & ~water] == 1).all()
+    assert (marked == 2)[water].sum() * 9.0 > 0.8 * SHIP.area
