@@ -63,8 +63,8 @@ def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str) -> No
     say(f"{len(jobs)} cases, {len(jobs) - len(todo)} of them done before (source {version})")
     expected = _expected_seconds(out)
     began, done = time.monotonic(), 0
-    # Short cases last: the processes then end together.
-    todo.sort(key=lambda job: -expected.get((job.line, job.case), 30.0))
+    # Long cases first: the processes then end together.
+    todo.sort(key=lambda job: -expected.get((job.line, job.case), 0.0))
     # No max_tasks_per_child: with it Python 3.11 stops for good when a process is to be replaced (gh-115634).
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _prepare_process) as pool:
@@ -72,10 +72,10 @@ def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str) -> No
         for future in as_completed(running):
             job, seconds = running.pop(future), future.result()
             done += 1
-            left = sum(expected.get((j.line, j.case), 30.0) for j in running.values()) / processes
-            spent = (time.monotonic() - began) / 60
-            say(f"[{done}/{len(todo)}] {job}: {seconds:.0f} s; {spent:.1f} min so far, about {left / 60:.0f} min left")
-            sys.stderr.flush()
+            spent = time.monotonic() - began
+            typical = spent * processes / done
+            left = sum(expected.get((j.line, j.case), typical) for j in running.values()) / processes
+            say(f"[{done}/{len(todo)}] {job}: {seconds:.0f} s; {spent / 60:.1f} min, about {left / 60:.0f} min left")
 
 
 def run_job(job: Job, path: str) -> float:
@@ -121,6 +121,7 @@ def forget_failures(jobs: Iterable[Job], out: Path, version: str) -> None:
 
 def say(text: str) -> None:
     sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def _expected_seconds(out: Path) -> dict[tuple[str, str], float]:
