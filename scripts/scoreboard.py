@@ -5,7 +5,7 @@
     python scripts/scoreboard.py --report                 # the table from what is there
 
 Every scene's result is kept as JSON under OUT/results, by line, case, seed and a digest of the source: a run that was
-stopped goes on where it was, and lines can be run on their own. The table goes to stdout, OUT/scoreboard.md and .json.
+stopped goes on where it was, all cases advance together, and lines can be run on their own. The table goes to stdout, OUT/scoreboard.md and .json.
 Check seeds (5001-5999, the default) are for measuring alone; use `--seeds dev` (301-399) while building.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
     if not args.report:
         if args.again:
             forget_failures(every, args.out, version)
-        run_jobs(every, args.out, args.jobs, version)
+        run_jobs(every, args.out, args.jobs, version, args.minutes)
     records = {name: _by_case(part, args.out, None if args.any_version else version) for name, part in jobs.items()}
     rows = [row for name, part in records.items() for row in LINES[name].rows(name, part)]
     rows += pooled_rows(records)
@@ -79,6 +79,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("-n", type=int, help="scenes of each case (default: as many as its bar asks for)")
     parser.add_argument("--seeds", choices=SEEDS, default="check")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: cores)")
+    parser.add_argument("--minutes", type=float, help="start no scene later than this (default: until all are done)")
     parser.add_argument("--out", type=Path, default=Path("outputs/scoreboard"))
     parser.add_argument("--quick", action="store_true", help="a few scenes of some lines")
     parser.add_argument("--report", action="store_true", help="print the table from what is there; run nothing")

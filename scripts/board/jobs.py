@@ -57,14 +57,15 @@ def source_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str) -> None:
-    """Run what has no result yet; progress with the time left goes to stderr."""
-    todo = [job for job in jobs if not job.path(out, version).is_file()]
+def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str, minutes: float | None = None) -> None:
+    """Run what has no result yet; progress with the time left goes to stderr.
+
+    All cases advance together, so that a run stopped early (after so many `minutes`) has some of every one.
+    """
+    todo = [job for job in in_rounds(jobs) if not job.path(out, version).is_file()]
     say(f"{len(jobs)} cases, {len(jobs) - len(todo)} of them done before (source {version})")
     expected = _expected_seconds(out)
     began, done = time.monotonic(), 0
-    # Long cases first: the processes then end together.
-    todo.sort(key=lambda job: -expected.get((job.line, job.case), 0.0))
     # No max_tasks_per_child: with it Python 3.11 stops for good when a process is to be replaced (gh-115634).
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _prepare_process) as pool:
@@ -76,6 +77,19 @@ def run_jobs(jobs: Sequence[Job], out: Path, processes: int, version: str) -> No
             typical = spent * processes / done
             left = sum(expected.get((j.line, j.case), typical) for j in running.values()) / processes
             say(f"[{done}/{len(todo)}] {job}: {seconds:.0f} s; {spent / 60:.1f} min, about {left / 60:.0f} min left")
+            if minutes is not None and spent > 60 * minutes:
+                say(f"{minutes:g} minutes are over: {len(running)} scenes are left for another run")
+                pool.shutdown(cancel_futures=True)
+                return
+
+
+def in_rounds(jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs such that at any point the same share of every case comes before it."""
+    cases: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        cases.setdefault((job.line, job.case), []).append(job)
+    ranked = [(k / len(part), job) for part in cases.values() for k, job in enumerate(part)]
+    return [job for _, job in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def run_job(job: Job, path: str) -> float:

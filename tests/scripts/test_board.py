@@ -183,6 +183,12 @@ def test_results_are_kept_by_line_case_seed_and_source(tmp_path):
     assert len(jobs.read_results([job], tmp_path, None)) == 1
 
 
+def test_all_cases_advance_together():
+    long, short = ([jobs.Job("quiet", case, seed) for seed in range(n)] for case, n in (("a", 4), ("b", 2)))
+    order = jobs.in_rounds([*long, *short])
+    assert [(job.case, job.seed) for job in order] == [("a", 0), ("b", 0), ("a", 1), ("a", 2), ("b", 1), ("a", 3)]
+
+
 def test_failures_alone_are_forgotten(tmp_path):
     kept, lost = jobs.Job("real", "naip", 0), jobs.Job("real", "paris", 0)
     for job, what in ((kept, record()), (lost, {"error": "x"})):
