@@ -5,7 +5,8 @@
     python scripts/scoreboard.py --report                 # the table from what is there
 
 Every scene's result is kept as JSON under OUT/results, by line, case, seed and a digest of the source: a run that was
-stopped goes on where it was, all cases advance together, and lines can be run on their own. The table goes to stdout, OUT/scoreboard.md and .json.
+stopped goes on where it was, all cases advance together, and lines can be run on their own. The table goes to stdout,
+OUT/scoreboard.md and .json.
 Check seeds (5001-5999, the default) are for measuring alone; use `--seeds dev` (301-399) while building.
 """
 
