@@ -70,8 +70,20 @@ def ground_rows(line: str, records: Records) -> list[Row]:
             share = add_shares(r["evaluation"]["overall"].get(key) for r in results)
             plain = {m: _plain_share(results, m, key) for m in ("cva", "irmad")} if key != "class_accuracy" else {}
             found.append(_share_row(line, f"{world}, pair: {what}", share, bar, part, plain))
+        found += _strict_rows(line, world, part)
         found += _class_rows(line, world, results)
     return [*found, *missing_rows(line, records)]
+
+
+def _strict_rows(line: str, world: str, part: list[dict[str, Any]]) -> list[Row]:
+    """Return recall with all that was planted in scenes which abstained counted as missed, where any did."""
+    unseen = [record["result"] for record in part if "abstained" in record.get("result", {})]
+    if not unseen:
+        return []
+    found = add_shares(r["evaluation"]["overall"]["recall"] for r in results_of(part))
+    strict = Share(found.right, found.n + sum(r["n_truth"] for r in unseen))
+    what = f"{world}, pair: recall, abstained scenes counted as missed"
+    return [Row(line, what, "", str(strict), "", len(results_of(part)) + len(unseen), values=strict.as_dict())]
 
 
 def _class_rows(line: str, world: str, results: list[dict[str, Any]]) -> list[Row]:

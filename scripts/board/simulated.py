@@ -76,12 +76,13 @@ def run_story(story: Story, seed: int, folder: Path, plain: bool = False) -> dic
 def run_written(aoi: Path, truth: Path, folder: Path, plain: bool = False) -> dict[str, Any]:
     """Return the evaluation of written scenes run through the product and, if asked, of the plain methods.
 
-    Where the product says that it cannot compare them, `abstained` has its sentence and there is nothing else.
+    Where the product says that it cannot compare them, `abstained` has its sentence, `n_truth` what was planted.
     """
     try:
         pipeline.run(aoi, RunOptions(out=folder / "run", workers=1, sets=FAST))
     except (NothingToDoError, RegistrationError) as error:
-        return {"abstained": str(error)}
+        planted = json.loads(truth.read_text(encoding="utf-8"))["features"]
+        return {"abstained": str(error), "n_truth": len(planted)}
     result: dict[str, Any] = {"evaluation": evaluate(folder / "run", truth)}
     if plain:
         result["plain"] = run_plain(aoi, folder, truth)

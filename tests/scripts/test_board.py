@@ -113,6 +113,16 @@ def test_what_abstained_is_told_and_counts_neither_way():
     ]
 
 
+def test_recall_is_told_with_and_without_what_abstained():
+    share = {"right": 10, "n": 10}
+    overall = {"recall": share, "precision": share, "class_accuracy": share}
+    seen = record(evaluation={"overall": overall, "classes": {}})
+    found = rows.ground_rows("ground", {"farmland": [seen] * 20 + [record(abstained="snow", n_truth=50)]})
+    told = {row.what: row for row in found}
+    assert told["farmland, pair: recall"].verdict == REACHED
+    assert told["farmland, pair: recall, abstained scenes counted as missed"].values["share"] == 0.8
+
+
 def dated(right, n):
     part = {"right": right, "n": n}
     dating = {"start": part, "end": part, "classes": {"hut": {"start": part, "end": part}}}
