@@ -50,7 +50,7 @@ def test_the_apron_is_never_empty(airfield):
     assert on_apron.max() <= 10
     assert on_apron.nunique() >= 3
     assert (airfield.truth["zone"] == "apron").all()
-    assert set(airfield.truth["length_m"]) <= {46.6, 53.0, 25.0}
+    assert airfield.truth["length_m"].between(15.0, 54.0).all()
 
 
 def test_all_but_two_stands_are_seen_empty_in_the_baseline(airfield):

@@ -1,20 +1,29 @@
 """Aircraft: winged outlines on an apron."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
+from affine import Affine
 from presence_kit import CONCRETE, GRASS, WHITE, airframe, grid, outlines, paint, pair
+from shapely import affinity
 from shapely.geometry import box
 
-from changedetect.steps.classify.aircraft import AircraftParams, propose
+from changedetect.steps.classify.aircraft import AircraftParams, _look_at, _window, propose, weigh
 
 GRID = grid()
 PARAMS = AircraftParams()
 
 
-def judged(outline, *layers, ground=CONCRETE, score=20.0):
+def judged_all(found, *layers, ground=CONCRETE):
     before = paint(GRID, (None, ground))
     after = paint(GRID, (None, ground), *layers, rng=np.random.default_rng(6))
-    return propose(outlines(outline).assign(score=score), *pair(GRID, before, after), PARAMS).iloc[0]
+    return propose(outlines(*found), *pair(GRID, before, after), PARAMS)
+
+
+def judged(outline, *layers, ground=CONCRETE):
+    return judged_all([outline], *layers, ground=ground).iloc[0]
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0, 75.0])
@@ -32,7 +41,39 @@ def test_two_that_touch_are_two():
     assert (row["count"], row["count_low"], row["count_high"]) == (2, 1, 3)
     assert row["flags"] == ("touching",)
     assert row["confidence"] > 0.5
-    assert judged(row_of_two, (row_of_two, WHITE), score=8.0)["confidence"] == 0
+
+
+@pytest.mark.parametrize("paint_of_it", [WHITE, (0.1, 0.12, 0.11, 0.17)])
+def test_a_fighter_of_seven_pixels_is_an_aircraft_in_light_and_dark_paint_and_a_bus_is_none(paint_of_it):
+    fighter, bus = airframe(150, 150, 20.0, 15.0), box(144, 148.6, 156, 151.4)
+    assert judged(fighter.buffer(1.0), (fighter, paint_of_it))["confidence"] > 0.5
+    assert judged(bus.buffer(1.5), (bus, paint_of_it))["confidence"] < 0.4
+
+
+def test_a_part_cut_off_by_the_outline_does_not_count_twice():
+    plane = airframe(150, 150)
+    tail, rest = plane.intersection(box(100, 120, 200, 133)), plane.intersection(box(100, 135, 200, 200))
+    found = judged_all([tail.buffer(1.0), rest.buffer(1.0)], (plane, WHITE))
+    assert list(found["confidence"] > 0.5) == [False, True]
+
+
+def test_shadows_are_explained_by_the_sun_of_the_moment():
+    plane = airframe(150, 150, 46.0, 50.0)
+    # 41.5 N, 127 E at 03:30 UTC in March: the sun stands in the south at half height, shadows fall to the north
+    shadow = affinity.translate(plane, 0, 6.0).difference(plane)
+    when = pd.Timestamp("2024-03-20T03:30Z")
+    dark = tuple(0.5 * value for value in CONCRETE)
+    before = paint(GRID, (None, CONCRETE))
+    after = paint(GRID, (None, CONCRETE), (shadow, dark), (plane, WHITE), rng=np.random.default_rng(6))
+    found = outlines(plane.union(shadow).buffer(1.0)).assign(acquired=when)
+    on = replace(GRID, transform=Affine.translation(500_000 - 166_000, 4_596_000) @ GRID.transform)
+    moved = found.set_geometry(found.translate(334_000, 4_596_000)).set_crs("EPSG:32652", allow_override=True)
+    apron = _look_at(moved, *pair(on, before, after), PARAMS)
+    assert apron.sun_deg is not None
+    assert apron.sun_deg[0] == pytest.approx(180, abs=10)
+    with_sun = weigh(1, apron, _window(apron, 1, 9.0), PARAMS)
+    without = weigh(1, replace(apron, sun_deg=None), _window(apron, 1, 9.0), PARAMS)
+    assert with_sun.explained > without.explained + 0.02
 
 
 def test_a_solid_square_a_lorry_and_a_runway_repair_are_not():

@@ -1,4 +1,4 @@
-"""Airfield: transport aircraft coming and going on an apron that is never empty."""
+"""Airfield: aircraft coming and going on an apron that is never empty, among the lorries that serve them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from shapely.geometry import Polygon
+from shapely.ops import unary_union
 
 from changedetect.simulate.objects import (
     GREY,
+    OLIVE,
     SLATE_ROOF,
     WHITE,
     Item,
@@ -34,15 +37,38 @@ from changedetect.simulate.terrain import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     from changedetect.simulate.params import SimulateParams
     from changedetect.simulate.plan import Site
 
 _DAYS = [datetime(2024, 9, 20, tzinfo=UTC) + timedelta(days=3 * k) for k in range(16)]
 _CLOUD = (0.0, 0.0, 0.3, 0.0, 1.0, 0.0, 0.0, 0.6, 0.1, 0.0, 0.0, 1.0, 0.2, 0.0, 0.0, 0.05)
-TYPES = ((46.6, 50.5, 5.5), (46.6, 50.5, 5.5), (53.0, 43.2, 5.0), (25.0, 29.2, 3.5))
-"""Length, span, height of the back in metres: Il-76 (twice as common), Il-62, An-24 and the like."""
+TYPES = (
+    ("swept", 46.6, 50.5, 5.5),
+    ("swept", 46.6, 50.5, 5.5),
+    ("swept", 53.0, 43.2, 5.0),
+    ("straight", 25.0, 29.2, 3.5),
+    ("straight", 33.1, 38.0, 4.5),
+    ("swept", 35.0, 29.0, 4.0),
+)
+"""Wing, length, span, height of the back in metres: Il-76 (twice as common), Il-62, An-24, An-12, Tu-134 ..."""
+SMALL_TYPES = (
+    ("delta", 17.3, 11.4, 2.2),
+    ("delta", 21.9, 14.7, 2.5),
+    ("broad", 15.5, 14.4, 2.3),
+    ("broad", 17.6, 21.4, 2.6),
+)
+"""MiG-29, Su-27, Su-25, Il-28 and the like."""
 PAINTS = (WHITE, (0.36, 0.38, 0.39, 0.40), (0.27, 0.29, 0.30, 0.31))
+SMALL_PAINTS = ((0.27, 0.29, 0.30, 0.31), (0.36, 0.38, 0.37, 0.38), (0.10, 0.12, 0.11, 0.17), (0.14, 0.17, 0.19, 0.23))
+"""Air defence greys, and the greens and browns of camouflage."""
+LORRIES = ((5.5, 2.4, 2.2), (8.0, 2.5, 2.8), (11.0, 2.6, 3.2), (12.0, 2.7, 3.1))
+"""Length, width and height in metres: tow tractor, ground power, fuel, bus."""
+LORRY_COLOURS = (WHITE, OLIVE, (0.08, 0.28, 0.40, 0.45), GREY, (0.05, 0.06, 0.22, 0.28))
+BIG_PITCH_M, SMALL_PITCH_M = 64.0, 28.0
+SMALL_SHARE = 0.4
+"""Share of airfields with a flight line of small aircraft."""
 FEWEST, MOST = 4, 9
 
 
@@ -66,7 +92,7 @@ class Apron:
 
 def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> Plan:
     """Return sixteen looks over seven weeks at an apron with up to 14 stands, 4 to 9 of them taken."""
-    for_looks, for_place, for_planes, for_texture = rng.spawn(4)
+    for_looks, for_place, for_planes, for_texture, for_fleet, for_lorries = rng.spawn(6)
     times = make_looks_calendar(params, for_looks, _DAYS, site.lon_deg)
     cloud = [_CLOUD[int(k)] for k in np.linspace(0, len(_CLOUD) - 1, len(times)).round()]
     zones, apron = _choose_apron(site)
@@ -74,16 +100,22 @@ def build_plan(site: Site, params: SimulateParams, rng: np.random.Generator) -> 
     plan = Plan(terrain, [], _build_airfield(terrain, apron, for_place), zones=zones, targets=("aircraft",))
     plan.looks = [
         LookPlan(
-            when, site.gsd_m, share, float(for_looks.choice([0.03, 0.08, 0.2])), wet=0.5 * (for_looks.random() < 0.2)
+            when,
+            site.gsd_m,
+            share,
+            float(for_looks.choice([0.03, 0.08, 0.2])),
+            wet=0.5 * (for_looks.random() < 0.2),
+            snow=_draw_snow(for_fleet, when),
         )
         for when, share in zip(times, cloud, strict=True)
     ]
     plan.baseline_until = choose_baseline(site, times, stretch(datetime(2024, 10, 5, 23, tzinfo=UTC), params, _DAYS))
     if params.planted:
-        stands = make_stands(apron)
+        stands = make_stands(apron, small_row=bool(for_fleet.random() < SMALL_SHARE))
         n_baseline = sum(when <= plan.baseline_until for when in times)
         taken = schedule_stands(for_planes, len(stands), len(times), n_baseline)
         _park_aircraft(plan, for_planes, stands, taken, times)
+        _drive_lorries(plan, for_lorries, apron, times)
     finish_terrain(terrain, for_texture)
     return plan
 
@@ -139,18 +171,31 @@ def _build_airfield(terrain: Terrain, apron: Apron, rng: np.random.Generator) ->
     return items
 
 
-def make_stands(apron: Apron) -> list[tuple[float, float, float]]:
-    """Return the stands, (x, y, heading of a parked aircraft): one or two rows along the apron, 14 at most."""
-    pitch = 64.0
-    per_row = max(int((apron.length_m - 14.0) / pitch), 1)
-    rows = ((1, 7), (-1, 7)) if apron.width_m >= 135.0 else ((1, 14),)
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A place to park, and which aircraft it is for."""
+
+    x_m: float
+    y_m: float
+    heading_deg: float
+    """Of a parked aircraft."""
+    small: bool = False
+
+
+def make_stands(apron: Apron, small_row: bool = False) -> list[Stand]:
+    """Return the stands: one or two rows, 17 at most; with `small_row` the last is a flight line."""
+    deep = apron.width_m >= 135.0
     stands = []
-    for side, most in rows:
+    for side in (1, -1) if deep else (1,):
+        small = small_row and side == (-1 if deep else 1)
+        pitch, most = (SMALL_PITCH_M, 10) if small else (BIG_PITCH_M, 7 if deep else 14)
+        per_row = max(int((apron.length_m - 14.0) / pitch), 1)
         n = min(per_row, most)
+        spread = SMALL_PITCH_M if small else apron.length_m * 0.98 / max(per_row, n)
         for k in range(n):
-            along = (k - (n - 1) / 2) * apron.length_m * 0.98 / max(per_row, n)
-            across = side * (apron.width_m / 2 - 32.0) if len(rows) > 1 else 0.0
-            stands.append((*apron.at(along, across), (apron.heading_deg + 90.0 * side) % 360.0))
+            across = side * (apron.width_m / 2 - 32.0) if deep else 0.0
+            place = apron.at((k - (n - 1) / 2) * spread, across)
+            stands.append(Stand(*place, (apron.heading_deg + 90.0 * side) % 360.0, small))
     return stands
 
 
@@ -181,24 +226,62 @@ def schedule_stands(rng: np.random.Generator, n_stands: int, n_looks: int, n_bas
 
 
 def _park_aircraft(
-    plan: Plan,
-    rng: np.random.Generator,
-    stands: list[tuple[float, float, float]],
-    taken: NDArray[np.bool_],
-    times: list[datetime],
+    plan: Plan, rng: np.random.Generator, stands: list[Stand], taken: NDArray[np.bool_], times: list[datetime]
 ) -> None:
-    for (x, y, heading), row in zip(stands, taken, strict=True):
+    for stand, row in zip(stands, taken, strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(int)))
+        types, paints = (SMALL_TYPES, SMALL_PAINTS) if stand.small else (TYPES, PAINTS)
         for first, last in zip(edges[::2], edges[1::2], strict=True):
-            length, span, height = TYPES[int(rng.integers(len(TYPES)))]
-            turned = heading + float(rng.normal(0, 2))
-            place = (x + float(rng.normal(0, 1.0)), y + float(rng.normal(0, 1.0)))
-            shape = place_shape(make_airframe(length, span), *place, turned)
+            wing, length, span, height = types[int(rng.integers(len(types)))]
+            turned = stand.heading_deg + float(rng.normal(0, 2))
+            place = (stand.x_m + float(rng.normal(0, 1.0)), stand.y_m + float(rng.normal(0, 1.0)))
+            shape = place_shape(make_planform(wing, length, span), *place, turned)
             start = _between(rng, times, int(first))
             end = _between(rng, times, int(last)) if last < len(times) else None
-            paint = PAINTS[int(rng.integers(len(PAINTS)))]
+            paint = paints[int(rng.integers(len(paints)))]
             plan.items.append(Item("aircraft", shape, paint, height, turned, length, span, start, end))
             plan.truth.append(TruthItem("aircraft", shape, start, end, length_m=length))
+
+
+def make_planform(wing: str, length_m: float, span_m: float) -> BaseGeometry:
+    """Return the outline of an aircraft with swept, straight, broad or delta wings, nose to the north, about (0, 0)."""
+    if wing == "swept":
+        return make_airframe(length_m, span_m)
+    half, side = length_m / 2, span_m / 2
+    if wing in ("straight", "broad"):
+        body = length_m * 0.05
+        root = -0.04 if wing == "straight" else 0.0
+        panel = [(0, -0.20), (1, -0.16), (1, root - 0.04), (0, root)]
+        tail = [(0, 0.38), (0.36, 0.40), (0.36, 0.47), (0, 0.49)]
+    else:
+        body = length_m * 0.06
+        panel = [(0, -0.22), (1, 0.20), (1, 0.27), (0, 0.28)]
+        tail = [(0, 0.30), (0.62, 0.42), (0.62, 0.49), (0, 0.46)]
+    fuselage = Polygon([(0, -half), (body, -half * 0.7), (body, half * 0.7), (0, half), (-body, half * 0.7)])
+    fuselage = fuselage.union(Polygon([(0, -half), (-body, -half * 0.7), (-body, half * 0.7), (0, half)]))
+    flat = [Polygon([(s * x * side, y * length_m) for x, y in part]) for part in (panel, tail) for s in (1, -1)]
+    return unary_union([fuselage, *flat]).buffer(0)
+
+
+def _drive_lorries(plan: Plan, rng: np.random.Generator, apron: Apron, times: list[datetime]) -> None:
+    """Stand two to six lorries on the apron at each look, elsewhere each time: a confounder, not truth."""
+    for k, when in enumerate(times):
+        until = times[k + 1] if k + 1 < len(times) else when + timedelta(days=1)
+        parked = unary_union([item.geometry for item in plan.truth if item.count_at(when)])
+        for _ in range(int(rng.integers(2, 7))):
+            length, width, height = LORRIES[int(rng.integers(len(LORRIES)))]
+            colour = LORRY_COLOURS[int(rng.integers(len(LORRY_COLOURS)))]
+            place = apron.at(*(rng.uniform(-0.46, 0.46, 2) * (apron.length_m, apron.width_m)))
+            heading = apron.heading_deg + float(rng.choice([0.0, 90.0])) + float(rng.normal(0, 8))
+            shape = make_rectangle(*place, length, width, heading)
+            if shape.distance(parked) > 1.5:
+                plan.items.append(Item("vehicle", shape, colour, height, heading, length, width, when, until))
+
+
+def _draw_snow(rng: np.random.Generator, when: datetime) -> float:
+    """Return the share of the ground under snow at a look: on some winter days."""
+    lies, share = bool(rng.random() < 0.3), float(rng.uniform(0.1, 0.5))
+    return share if lies and when.month in (12, 1, 2) else 0.0
 
 
 def _between(rng: np.random.Generator, times: list[datetime], look: int) -> datetime:

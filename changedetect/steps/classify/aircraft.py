@@ -1,41 +1,43 @@
-"""Aircraft: compact things with wings on paved ground."""
+"""Aircraft: things with wings on paved ground, found by the plan forms that fit them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+import cv2
 import numpy as np
 from pydantic import Field
+from rasterio.features import rasterize
 
-from changedetect.steps.classify.patch import (
-    band_pass,
-    cut_patch,
-    largest_part,
-    proposal,
-    proposals,
-    ramp,
-    smallest_box,
-)
+from changedetect.steps.classify.airframe import fit_best, lengths_between, make_bank
+from changedetect.steps.classify.patch import VISIBLE, proposal, proposals, ramp, smallest_box
+from changedetect.steps.classify.sun import sun_over
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import geopandas as gpd
     import pandas as pd
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
-    from changedetect.steps.classify.patch import Patch
+    from changedetect.steps.classify.airframe import Bank, Fit
 
     Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+SIDES_PX = (24, 32, 40, 48, 64, 96, 128)
+"""Patches are padded to the next of these, so that templates are shared between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AircraftParams:
-    """What a parked transport aircraft looks like from above."""
+    """What a parked aircraft looks like from above."""
 
     max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.3
     """Paved ground in the baseline is not green: (nir - red) / (nir + red) below this."""
@@ -43,34 +45,48 @@ class AircraftParams:
     """And it is grey: spread of its visible bands over their mean below this (bare soil is redder)."""
     min_paved_share: Share = 0.6
     """Share of the outline that was paved."""
-    min_span_m: Positive = 15.0
-    """Shorter side of the smallest aircraft that counts."""
-    max_span_m: Positive = 85.0
-    """Longer side of the largest transport (An-124: 69 x 73 m), and a pixel of blur."""
-    max_aspect: Positive = 1.7
-    """Longer over shorter side; wings make an aircraft about as wide as long."""
-    min_fill: Share = 0.2
-    """Share of its smallest rectangle that the outline fills: below it, scattered parts."""
-    max_fill: Share = 0.72
-    """Above it, no room beside wings and fuselage: a building, a lorry, a wet patch."""
-    unit_fill: Share = 0.42
-    """Typical fill of one aircraft with its shadow at 3 m; tells how many touch in one outline."""
-    touching_span_m: Positive = 24.0
-    """Shorter side from which a long outline may be a row of aircraft ..."""
-    touching_fill: Share = 0.3
-    """... that fills this share of its rectangle; sparser ones are markings, shadows and the edges of aprons."""
-    touching_sigma: Positive = 12.0
-    """Peak score a row needs: weak outlines that long are wet ground and roofs."""
-    min_contrast: Positive = 0.15
+    min_length_m: Positive = 11.0
+    """Smallest aircraft that counts: light transports and fighters are 12 m and longer."""
+    max_length_m: Positive = 80.0
+    """Longest transport (An-225: 84 m; An-124: 69 m)."""
+    max_outline_m: Positive = 400.0
+    """Longer outlines are snow, wet ground or light, not rows of aircraft."""
+    template_px: Positive = 11.0
+    """The longest aircraft looked for in an outline is seen in about so many pixels; finer ones are averaged."""
+    margin_m: Positive = 9.0
+    """Ground around an outline in which the rest of an aircraft may lie."""
+    touching_share: Share = 0.3
+    """Another aircraft in the same outline explains at least this share of what the first one does ..."""
+    touching_overlap: Share = 0.3
+    """... lies under the others by no more than this share of itself ..."""
+    touching_outside: Share = 0.4
+    """... and beyond the outline by no more than this."""
+    max_touching: Annotated[int, Field(ge=1)] = 12
+    """Most aircraft in one outline."""
+    min_sun_deg: Positive = 5.0
+    """Below this elevation the hour of acquisition is not known, or shadows reach everywhere: none are drawn."""
+    weights: tuple[float, float, float, float, float] = (0.0, 1.6, 0.5, 2.1, 2.6)
+    """Logistic law of the evidence: constant, spread across, spread along, area, advantage over a box."""
+    faint: Share = 0.03
+    """Relative change below which a pixel says nothing of an outline's shape."""
+    scrap_share: Share = 0.4
+    """Smaller outlines beside this one may be parts of its aircraft: up to this share of its size."""
+    least_over_box: tuple[float, float] = (-1.2, -0.6)
+    """A box that leaves so much less than wings do (logarithm) is one: surely, and not at all."""
+    least_explained: tuple[float, float] = (0.3, 0.45)
+    """Share of the change that aircraft must explain: below the first none are there, from the second they may be."""
+    part_share: Share = 0.5
+    """Outlines that lie by more than this under a larger one's aircraft are parts of it."""
+    min_snr: Positive = 3.0
+    """Change inside the outline over the noise of the pavement around; light, soil and wet ground stay below."""
+    min_contrast: Positive = 0.05
     """Change of brightness as a share of the apron's."""
-    blur_px: Annotated[float, Field(ge=0.0)] = 1.0
-    """Pixels that blur adds around an outline; taken off its sides before they are judged."""
-    max_confidence: Share = 0.95
+    max_confidence: Share = 0.97
     """Rules are never surer than this."""
 
 
 def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: AircraftParams) -> pd.DataFrame:
-    """Return for each detection the confidence (0 to 1) that it is aircraft, and how many touch in its outline.
+    """Return for each detection the confidence (0 to 1) that it is aircraft, and how many are in its outline.
 
     Parameters
     ----------
@@ -88,69 +104,224 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
 
     Notes
     -----
-    An outline longer than one aircraft is a row of them: as many as squares of its shorter side fit, checked by
-    its area. Such rows are flagged `touching`.
+    Plan forms (swept, straight and delta wings, twelve to eighty metres, any heading) with the shadow that the sun of
+    that moment throws are fitted to the relative change of brightness, and so are boxes: lorries, hangars, wet patches.
+    The larger outlines come first; what lies under their aircraft are parts of these. Several in one outline are
+    found one after the other, flag `touching`.
     """
-    scored = zip(detections.geometry, detections["score"], strict=True)
-    rows = [_propose_one(geometry, float(score), raster, baseline, params) for geometry, score in scored]
+    apron = _look_at(detections, raster, baseline, params)
+    rows = [proposal(0.0) for _ in range(len(detections))]
+    claimed = np.zeros(apron.names.shape, bool)
+    order = np.argsort(-detections.geometry.area.to_numpy(), kind="stable")
+    for i in order.tolist():
+        rows[i] = _propose_one(i + 1, apron, claimed, params)
     return proposals(rows, detections.index)
 
 
-def _propose_one(
-    geometry: Any, score: float, raster: Raster, baseline: Baseline, params: AircraftParams
-) -> dict[str, Any]:
-    patch = cut_patch(geometry, raster, baseline, 0.0)
-    if patch is None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Apron:
+    """A look at the whole grid."""
+
+    change: Plane
+    """(row, col) relative change of brightness, 0 where unknown."""
+    paved: Mask
+    valid: Mask
+    names: NDArray[np.int32]
+    """(row, col) position of the detection plus 1, 0 for none."""
+    sizes: NDArray[np.int64]
+    """Pixels under each of `names`."""
+    boxes: tuple[tuple[float, float, float, float], ...]
+    """Per detection: first row, first column, last row, last column."""
+    gsd_m: float
+    sun_deg: tuple[float, float] | None
+    """Azimuth and elevation, rounded so that looks share their templates; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What speaks for and against aircraft in one outline."""
+
+    explained: float
+    """Share of the squared change that aircraft explain."""
+    over_box: float
+    """Logarithm of what a box leaves over what the aircraft leaves."""
+    length_m: float
+    spread: tuple[float, float, float]
+    """Standard deviations of the change across and along (m), and its area (m2): wings spread it, lorries do not."""
+    snr: float
+    """Root mean square of the change over the noise of the ground."""
+    supports: tuple[Mask, ...] = ()
+    """Where each aircraft lies, (row, col) from the corner of the window."""
+
+
+def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: AircraftParams) -> Apron:
+    names = [name for name in raster.bands if name in baseline.bands]
+    visible = [name for name in VISIBLE if name in names] or names
+    before, after = (np.mean([image.band(name) for name in visible], axis=0) for image in (baseline, raster))
+    valid = np.asarray(raster.valid & baseline.valid)
+    paved = valid & _paved({name: baseline.band(name) for name in names}, params)
+    level = float(np.median(before[paved])) if paved.any() else 1.0
+    change = np.where(valid, (after - before) / np.maximum(before, 0.25 * max(level, 1e-6)), 0.0)
+    grid = raster.grid
+    shapes = [(shape, k + 1) for k, shape in enumerate(detections.geometry)]
+    labels = np.zeros(grid.shape, np.int32)
+    if shapes:
+        labels = rasterize(shapes, grid.shape, transform=grid.transform, dtype="int32", all_touched=False)
+    boxes = []
+    for left, bottom, right, top in detections.geometry.bounds.to_numpy():
+        place = ((grid.transform.f - top), (left - grid.transform.c), (grid.transform.f - bottom), right)
+        boxes.append((place[0], place[1], place[2], place[3] - grid.transform.c))
+    scaled = tuple(tuple(v / grid.gsd_m for v in box) for box in boxes)
+    sizes = np.bincount(labels.ravel(), minlength=len(detections) + 1)
+    sun = None
+    if "acquired" in detections and len(detections):
+        azimuth, elevation = sun_over(grid, detections["acquired"].iloc[0])
+        if elevation > params.min_sun_deg:
+            sun = (10.0 * round(azimuth / 10.0), 5.0 * round(elevation / 5.0))
+    return Apron(np.asarray(change, np.float32), paved, valid, labels, sizes, scaled, grid.gsd_m, sun)
+
+
+def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams) -> dict[str, Any]:
+    window = _window(apron, name, params.margin_m)
+    inside = apron.names[window] == name
+    if inside.sum() < 4:
         return proposal(0.0)
-    shape = largest_part(patch.inside)
-    paved = float((shape & _paved(patch, params)).sum() / shape.sum())
-    if paved < params.min_paved_share or shape.sum() < 9:
+    paved = float((inside & apron.paved[window]).sum() / inside.sum())
+    if paved < params.min_paved_share or max(inside.shape) * apron.gsd_m > params.max_outline_m:
         return proposal(0.0)
-    length_m, width_m, fill = smallest_box(shape, patch.gsd_m)
-    count = _count_touching(length_m, width_m, float(shape.sum()) * patch.gsd_m**2, params)
-    sparse = width_m < params.touching_span_m or fill < params.touching_fill
-    if count > 1 and (sparse or score < params.touching_sigma):
+    if (inside & claimed[window]).sum() > params.part_share * inside.sum():
         return proposal(0.0)
-    blur_m = params.blur_px * patch.gsd_m
-    one_m = (length_m - blur_m) / count
-    long_m, short_m = max(one_m, width_m - blur_m), min(one_m, width_m - blur_m)
-    before, after = patch.visible
-    contrast = abs(float(np.mean((after - before)[shape]))) + float(np.std((after - before)[shape]))
-    odds = [
-        ramp(paved, params.min_paved_share - 0.1, params.min_paved_share + 0.25),
-        ramp(short_m, 0.7 * params.min_span_m, 1.2 * params.min_span_m),
-        ramp(long_m, 1.1 * params.max_span_m, 0.9 * params.max_span_m),
-        ramp(long_m / max(short_m, 1e-9), 1.3 * params.max_aspect, 0.85 * params.max_aspect),
-        band_pass(
-            fill, (params.min_fill - 0.05, params.min_fill + 0.1), (params.max_fill - 0.1, params.max_fill + 0.06)
-        ),
-        ramp(
-            contrast / max(float(np.median(before[shape])), 1e-9), 0.5 * params.min_contrast, 1.5 * params.min_contrast
-        ),
-    ]
-    confidence = params.max_confidence * float(np.prod(odds)) ** 0.5
+    seen = weigh(name, apron, window, params)
+    if seen is None:
+        return proposal(0.0)
+    for support in seen.supports:
+        claimed[window] |= support[: inside.shape[0], : inside.shape[1]]
+    count = len(seen.supports)
+    confidence = params.max_confidence * chance(seen, params) * ramp(paved, params.min_paved_share - 0.1, 0.85)
     flags = ("touching",) if count > 1 else ()
     return proposal(confidence, count, (max(1, count - (count > 1)), count + (count > 1)), flags)
 
 
-def _paved(patch: Patch, params: AircraftParams) -> Mask:
+def _window(apron: Apron, name: int, margin_m: float) -> tuple[slice, slice]:
+    top, left, bottom, right = apron.boxes[name - 1]
+    reach, (n_rows, n_cols) = margin_m / apron.gsd_m, apron.names.shape
+    rows = slice(max(math.floor(top - reach), 0), max(min(math.ceil(bottom + reach), n_rows), 0))
+    return rows, slice(max(math.floor(left - reach), 0), max(min(math.ceil(right + reach), n_cols), 0))
+
+
+def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: AircraftParams) -> Evidence | None:
+    """Return how aircraft, and how boxes, fit the change in and around one outline."""
+    inside, change = apron.names[window] == name, apron.change[window]
+    ground = (apron.names[window] == 0) & apron.valid[window]
+    if ground.sum() < 12:
+        return None
+    level = float(np.median(change[ground]))
+    noise = max(1.4826 * float(np.median(np.abs(change[ground] - level))), 0.01)
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    snr = math.sqrt(float(np.mean((change[inside] - level) ** 2))) / noise
+    if snr < params.min_snr:
+        return None
+    # what other outlines hold is theirs, unless they are small enough to be scraps of this one
+    whole = apron.sizes > params.scrap_share * apron.sizes[name]
+    others = whole[apron.names[window]] & ~inside & (apron.names[window] > 0)
+    patch = np.where(apron.valid[window] & ~(others & ~near), change - level, 0.0).astype(np.float32)
+    longest = max(patch.shape)
+    length_m, width_m, _ = smallest_box(inside, apron.gsd_m)
+    low = max(params.min_length_m, 0.55 * min(length_m, 1.7 * width_m))
+    high = min(1.25 * length_m, params.max_length_m)
+    coarser = max(1, round(high / apron.gsd_m / params.template_px))
+    side = next((n for n in SIDES_PX if n * coarser >= longest + 0.5 * high / apron.gsd_m), None)
+    if side is None or high < params.min_length_m:
+        return None
+    square, where = _squared(patch, near, side, coarser)
+    key = (apron.gsd_m * coarser, side, apron.sun_deg)
+    banks = [make_bank("aircraft", length, *key) for length in lengths_between(low, high)]
+    fits = _fit_all(square, where, banks, params)
+    if not fits:
+        return None
+    boxes = [make_bank("box", length, *key) for length in lengths_between(4.0, 1.2 * length_m)]
+    box = fit_best(square, where, boxes)
+    support = where | np.logical_or.reduce([fit.support for fit in fits])
+    total = float(np.sum(square[support] ** 2))
+    floor = 0.02 * total + noise**2 * float(support.sum()) / coarser**2
+    left = max(total - fits[0].gain, 0.0) + floor
+    left_box = max(total - (box.gain if box else 0.0), 0.0) + floor
+    gained = sum(fit.gain for fit in fits)
+    supports = tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits)
+    advantage = math.log(left_box / left)
+    spread = _spread(patch * near, apron.gsd_m, params)
+    return Evidence(gained / max(total, 1e-12), advantage, fits[0].length_m, spread, snr, supports)
+
+
+def _spread(change: Plane, gsd_m: float, params: AircraftParams) -> tuple[float, float, float]:
+    """Return the standard deviations (m) of the change's places along its narrow and long axis, and its area (m2).
+
+    The area is that of an even patch of the same sum and sum of squares.
+    """
+    weight = np.abs(change).astype(np.float64)
+    weight[weight < params.faint] = 0.0
+    places = np.stack(np.nonzero(weight > 0)).astype(np.float64)
+    if places.shape[1] < 3:
+        return 0.0, 0.0, 0.0
+    axes = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places, aweights=weight[weight > 0])), 0.0)) * gsd_m
+    return float(axes[0]), float(axes[1]), float(weight.sum() ** 2 / (weight**2).sum()) * gsd_m**2
+
+
+def _squared(patch: Plane, near: Mask, side: int, coarser: int) -> tuple[Plane, Mask]:
+    """Return a patch and its mask in the corner of a square of `side` pixels, each the mean of `coarser` squared."""
+    square = np.zeros((2, side * coarser, side * coarser), np.float32)
+    square[:, : patch.shape[0], : patch.shape[1]] = patch, near
+    if coarser > 1:
+        square = square.reshape(2, side, coarser, side, coarser).mean(axis=(2, 4))
+    return square[0], square[1] > 0.5
+
+
+def _fit_all(change: Plane, where: Mask, banks: Sequence[Bank], params: AircraftParams) -> list[Fit]:
+    """Return the aircraft in a patch, one after the other, each fitted to what the others leave."""
+    fits: list[Fit] = []
+    taken, left = np.zeros(change.shape, bool), change
+    for _ in range(params.max_touching):
+        fit = fit_best(left, where & ~taken, list(banks)) if (where & ~taken).any() else None
+        if fit is None or abs(fit.contrast) < params.min_contrast:
+            break
+        overlap = float((fit.support & taken).sum()) / max(int(fit.support.sum()), 1)
+        outside = float((fit.support & ~where).sum()) / max(int(fit.support.sum()), 1)
+        weak = bool(fits) and fit.gain < params.touching_share * fits[0].gain
+        if fits and (weak or overlap > params.touching_overlap or outside > params.touching_outside):
+            break
+        fits.append(fit)
+        taken, left = taken | fit.support, left - fit.model
+    return fits
+
+
+def chance(seen: Evidence, params: AircraftParams) -> float:
+    """Return the probability that what was seen is aircraft: a logistic law fitted on simulated aprons."""
+    across, along, area_m2 = (max(value, 1e-3) for value in seen.spread)
+    features = (
+        1.0,
+        _within(math.log(across / 3.0), 1.0),
+        _within(math.log(along / 4.0), 1.0),
+        _within(math.log(area_m2 / 100.0), 1.6),
+        _within(seen.over_box, 0.5),
+    )
+    value = sum(weight * feature for weight, feature in zip(params.weights, features, strict=True))
+    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.over_box, *params.least_over_box)
+    doubt *= ramp(seen.explained, *params.least_explained)
+    return doubt / (1.0 + math.exp(-value))
+
+
+def _within(value: float, limit: float) -> float:
+    return max(-limit, min(limit, value))
+
+
+def _paved(before: Mapping[str, Plane], params: AircraftParams) -> Mask:
     """Return where the baseline is grey and not green, (row, col)."""
-    paved = patch.valid.copy()
-    before = patch.before
-    if patch.has_nir and "red" in before:
+    paved = np.ones(next(iter(before.values())).shape, bool)
+    if {"nir", "red"} <= set(before):
         total = np.maximum(before["nir"] + before["red"], 1e-9)
         paved &= (before["nir"] - before["red"]) / total < params.max_ndvi
     colours = [before[name] for name in ("blue", "green", "red") if name in before]
     if len(colours) == 3:
         stack = np.stack(colours)
         paved &= np.std(stack, axis=0) < params.max_colour * np.maximum(np.mean(stack, axis=0), 1e-9)
-    return np.asarray(paved)
-
-
-def _count_touching(length_m: float, width_m: float, area_m2: float, params: AircraftParams) -> int:
-    """Return how many aircraft of about equal sides make an outline: by its length, then checked by its area."""
-    if length_m <= params.max_aspect * width_m:
-        return 1
-    by_length = round(length_m / width_m)
-    by_area = round(area_m2 / (params.unit_fill * width_m**2))
-    return max(1, min(by_length, by_area))
+    return paved
