@@ -144,7 +144,7 @@ def _record(scene: Scene, clear_fraction: float, reason: str | None, warp: Warp 
             "n_tie_points": warp.n_tie_points,
             "reason": warp.reason,
             "model": warp.model,
-            "diagnostics": {key: round(value, 4) for key, value in warp.diagnostics.items()},
+            "diagnostics": warp.diagnostics,
         },
         "sun_azimuth_deg": scene.sun_azimuth_deg,
         "sun_elevation_deg": scene.sun_elevation_deg,

@@ -45,8 +45,8 @@ class Warp:
     """Grid on which u was estimated; None for the identity."""
     coefficients: tuple[tuple[tuple[float, ...], ...], ...] = ()
     """(2, n+3, m+3) B-spline coefficients (u_row, then u_col) in pixels of `grid`; n x m equal intervals span it."""
-    diagnostics: dict[str, float] = field(default_factory=dict)
-    """Peak strength, inlier share and the like, for run.json."""
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    """Peak strength, inlier share and the like, for run.json; `sigma_map_px`: how exact u is where (8 x 8 cells)."""
 
     @property
     def usable(self) -> bool:

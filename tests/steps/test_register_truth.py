@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from register_scenes import cloud_mask, error_px, ground, make_grid, render, true_u, with_quality
+from register_scenes import BANDS, cloud_mask, error_px, ground, make_grid, render, smooth_noise, true_u, with_quality
 
 from changedetect.core.raster import Raster
 from changedetect.steps.register import RegisterParams, estimate_shift, prepare_reference
@@ -82,6 +82,51 @@ def test_bright_pixels_under_the_mask_do_not_matter(reference):
     assert warps[0].coefficients == warps[1].coefficients
 
 
+def coloured(light_move, noise_seed):
+    """Ground that does not move, each band with a texture of its own, under light and shade that do."""
+    y, x = np.indices((192, 192), np.float64)
+    light = 1 + 0.4 * smooth_noise(y - light_move[0], x - light_move[1], 7, 31)
+    own = [0.2 + 0.08 * smooth_noise(y, x, 6, 40 + k) for k in range(4)]
+    noise = np.random.default_rng(noise_seed).normal(0, 0.002, (4, 192, 192))
+    return Raster.make(np.stack(own) * light + noise, make_grid(192), BANDS, "reflectance")
+
+
+def test_light_that_moved_hardly_pulls_the_ground_along():
+    # weighing each band alone, the answer lies halfway: 0.5 px; what all bands share is told from what they do not
+    warp = register(coloured((0.8, 0.4), 1), coloured((0.0, 0.0), 2))
+    assert np.hypot(warp.dx_m, warp.dy_m) / GRID.gsd_m < 0.3
+
+
+def test_a_short_warp_on_a_small_grid_is_followed():
+    grid = make_grid(160)
+    short = lambda y, x: (0.3 * np.sin(2 * np.pi * (x + 0.4 * y) / 70), 0.2 * np.cos(2 * np.pi * y / 80))  # noqa: E731
+    warp = register(render(grid, short, noise_seed=2), render(grid, noise_seed=1))
+    assert warp.model == "field"
+    error = error_px(warp, true_u(grid, short))
+    assert np.quantile(error, 0.95) < 0.15
+    assert np.mean(error <= warp.ce90_m / grid.gsd_m) >= 0.85
+
+
+def test_the_map_of_sigma_grows_where_nothing_can_be_matched():
+    def look(displacement, noise_seed):
+        y, x = np.indices(GRID.shape, np.float64) + 0.5
+        v, w = displacement(y, x)
+        sea = x + w > 128 + 12 * np.sin((y + v) / 9)
+        water = 0.02 + np.random.default_rng(noise_seed).normal(0, 0.003, (4, *GRID.shape))
+        land = render(GRID, displacement, noise_seed=noise_seed)
+        return land.with_data(np.where(sea, water, land.data).astype(np.float32)), sea
+
+    (reference, sea), (moving, _) = look(constant(0, 0), 1), look(wave, 2)
+    warp = register(moving, reference)
+    sigma = np.array(warp.diagnostics["sigma_map_px"])
+    assert sigma.shape == (8, 8)
+    assert np.median(sigma[:, :3]) < 1.2 * warp.ce90_m / GRID.gsd_m / 2.146
+    assert sigma[:, 6:].min() > 2 * np.median(sigma[:, :3])
+    error = np.hypot(*(warp.displacement_px(GRID) - true_u(GRID, wave)))
+    said = np.kron(sigma, np.ones((32, 32))) * 2.146
+    assert np.mean((error <= said)[sea]) > 0.85 > 0.5 > np.mean((error <= warp.ce90_m / GRID.gsd_m)[sea])
+
+
 def test_season_gain_and_haze_cost_little(reference):
     moving = render(GRID, rotation, season=0.7, gain=1.4, offset=0.06, noise_seed=2)
     warp = register(moving, reference)
@@ -135,7 +180,8 @@ def test_a_reference_made_ready_once_serves_every_scene_on_any_thread(reference)
 def test_a_reference_made_ready_survives_the_way_to_another_process(reference):
     ready = prepare_reference(reference, reference.bands, RegisterParams())
     moving = render(GRID, rotation, noise_seed=2)
-    assert register(moving, pickle.loads(pickle.dumps(ready))) == register(moving, reference)
+    sent = pickle.loads(pickle.dumps(ready))  # noqa: S301
+    assert register(moving, sent) == register(moving, reference)
 
 
 def test_features_do_not_depend_on_where_memory_lies(reference):

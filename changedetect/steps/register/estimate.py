@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from changedetect.core.results import Warp
 from changedetect.steps.register.features import Features
-from changedetect.steps.register.field import AFFINE, Field, Fit, Ties, affine_field, fit_field, measure_spread
+from changedetect.steps.register.field import (
+    AFFINE,
+    ROUGH_PENALTY,
+    Field,
+    Fit,
+    Ties,
+    affine_field,
+    fit_field,
+    measure_spread,
+    predict_sigma,
+)
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
 from changedetect.steps.register.refine import Level, measure_ties, pair_level
 from changedetect.steps.register.windows import (
@@ -35,15 +45,19 @@ _LATER_PASSES = 2
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_HELD_OUT, _CE90_FLOOR_PX = 1.5, 0.6, 0.03
-"""Calibrated on simulated pairs: their CE90 then holds at least 90 % of the pixels in 9 of 10 cases or more."""
+_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.5, 1.2, 0.05
+"""Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
+_CE90_PER_SIGMA = 2.146
+"""Radius that holds 90 % of a round normal error, in standard deviations per axis."""
+_MAP_CELLS = 8
+_MOST_SIGMA_PX = 99.0
 
 
 @dataclass(slots=True)
 class _Trace:
     """What was met on the way, for run.json."""
 
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def note(self, **values: float) -> None:
         self.values.update({name: round(float(value), 4) for name, value in values.items()})
@@ -82,10 +96,11 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = sqrt(max(1.5 h, 0.6 v, sqrt(v^2 - n^2))^2 + 0.03^2) px: h the 90 % quantile of half the distance between
-    fits on disjoint halves of the blocks, v that of the held-out residuals, n that of the part of these which
-    neighbours do not share. It speaks for ground with texture: over open water or cloud tops u is carried over from
-    the nearest ground, and may be off by more.
+    CE90 = sqrt(max(1.5 h, 1.2 r)^2 + v^2 - n^2 + 0.05^2) px: h the 90 % quantile of half the distance between fits
+    on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that of the held-out
+    residuals, n that of the part of these which neighbours do not share. It speaks for ground with texture.
+    ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
+    from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
     reference.grid.require_same(moving.grid, "registration")
     trace = _Trace()
@@ -214,10 +229,9 @@ def _refine(
 def _refine_level(
     level: Level, start: Field, passes: int, params: RegisterParams, trace: _Trace
 ) -> tuple[Fit, Ties] | str:
-    # on tiny images the field may be as fine as its ties (two cells); elsewhere that would only fit their noise
+    # on small images the field may be as fine as its ties (two cells): the penalty keeps it from fitting their noise
     fixed = level.reference
-    tiny = fixed.cell_px < params.spline_spacing_px / 4
-    spacing_px = 2.0 * fixed.cell_px * fixed.factor if tiny else params.spline_spacing_px
+    spacing_px = min(2.0 * fixed.cell_px * fixed.factor, params.spline_spacing_px)
     rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in level.full_shape)
     # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
     now, intervals = start, (min(rows, 6), min(cols, 6)) if passes == params.passes else (rows, cols)
@@ -239,22 +253,11 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     least = np.linalg.eigvalsh(ties.info)[:, 0]
     sure = least > _SURE_SHARE * np.median(least)
     miss_px = np.hypot(*fit.miss_px.T)
-    v = float(np.quantile(miss_px[sure], 0.9))
-    h = float(np.quantile(measure_spread(fit, ties)[:, sure], 0.9))
-    noise = _tie_noise(fit.miss_px[sure], ties.position[sure])
-    ce90_px = float(np.hypot(max(_CE90_SPREAD * h, _CE90_HELD_OUT * v, _excess(v, noise)), _CE90_FLOOR_PX))
+    ce90_px = _measure_ce90(fit, ties, sure, trace)
     within = float(np.mean(miss_px[sure] < 1.0))
     inlying = sure & (fit.weight > 0.5)
     u_row, u_col = fit.field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
-    trace.note(
-        held_out_px=v,
-        spread_px=h,
-        tie_noise_px=noise,
-        ce90_px=ce90_px,
-        within_1px_share=within,
-        u_row_px=u_row,
-        u_col_px=u_col,
-    )
+    trace.note(ce90_px=ce90_px, within_1px_share=within, u_row_px=u_row, u_col_px=u_col)
     trace.note(inlier_share=inlying.sum() / sure.sum(), penalty=min(fit.field.penalty, 1e9))
     gsd_m, n = grid.gsd_m, int(inlying.sum())
     ce90_m = round(ce90_px * gsd_m, 4)
@@ -265,7 +268,8 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     if ce90_px > limit_px:
         reason = f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_m:.2f} m), needs {limit_px:.2f} px"
         return trace.abstain(reason, ce90_m, n)
-    rmse_px = float(np.sqrt(np.mean(miss_px[inlying] ** 2))) if n else v
+    trace.values["sigma_map_px"] = _map_sigma(fit, ties, sure, ce90_px)
+    rmse_px = float(np.sqrt(np.mean(miss_px[inlying] ** 2))) if n else float(np.quantile(miss_px, 0.9))
     coefficients = np.round(fit.field.coefficients, 5)
     return Warp(
         "ok",
@@ -279,6 +283,35 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
         coefficients=tuple(tuple(tuple(map(float, line)) for line in plane) for plane in coefficients),
         diagnostics=trace.values,
     )
+
+
+def _measure_ce90(fit: Fit, ties: Ties, sure: NDArray[np.bool_], trace: _Trace) -> float:
+    """Return the CE90 over ground with texture, px."""
+    stiffness = fit.field.penalty
+    spreads = measure_spread(fit, ties, (stiffness, min(stiffness, ROUGH_PENALTY)))
+    chance, rough = (_q90(spread[:, sure]) for spread in spreads)
+    held_out = _q90(np.hypot(*fit.miss_px[sure].T))
+    noise = _tie_noise(fit.miss_px[sure], ties.position[sure])
+    trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise)
+    by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
+    return float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + _CE90_FLOOR_PX**2))
+
+
+def _map_sigma(fit: Fit, ties: Ties, sure: NDArray[np.bool_], ce90_px: float) -> list[list[float]]:
+    """Return the standard deviation of u per axis, px, in `_MAP_CELLS` x `_MAP_CELLS` cells, row by row."""
+    middle = (np.arange(_MAP_CELLS) + 0.5) / _MAP_CELLS
+    lattice = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
+    picked = ties.position[sure][:: max(int(sure.sum()) // _MAP_CELLS**2, 1)]
+    sigma = predict_sigma(fit, ties, np.concatenate([lattice, picked]))
+    known = float(np.median(sigma[len(lattice) :]))
+    # nowhere better than where the ties are: what the field carries over is no more exact than what it is made of
+    ratio = np.maximum(sigma[: len(lattice)] / known, 1.0) if known > 0 else np.ones(len(lattice))
+    found = np.minimum(ratio * ce90_px / _CE90_PER_SIGMA, _MOST_SIGMA_PX).reshape(_MAP_CELLS, _MAP_CELLS)
+    return [[round(float(value), 3) for value in line] for line in found]
+
+
+def _q90(values: NDArray[np.float64]) -> float:
+    return float(np.quantile(values, 0.9))
 
 
 def _tie_noise(miss_px: NDArray[np.float64], position: NDArray[np.float64]) -> float:

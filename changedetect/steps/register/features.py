@@ -26,6 +26,8 @@ _SAMPLE_PX = 256
 _THIN = 7
 """Quantiles are taken of every seventh value: they are as good, and sorting all of them is the slowest step."""
 _EPS = 1e-6
+_MIN_NOISE = 1e-5
+"""Of a feature before it is scaled: below it, differences are of rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,10 @@ def measure_scale(image: Image) -> Scale:
             cv2.filter2D(y[i], cv2.CV_32F, _IMMERKAER)[_erode(crop.valid)] for y, crop in zip(logs, crops, strict=True)
         ]
         values = np.concatenate(rough)[::_THIN]
+        # what was clipped or filled has no noise: it says nothing of the sensor's
+        values = values[np.abs(values) > _MIN_NOISE]
         noise[i] = 1.4826 * float(np.median(np.abs(values))) if values.size else 1.0
-    return Scale(floor, offset, np.maximum(noise, 1e-5))
+    return Scale(floor, offset, np.maximum(noise, _MIN_NOISE))
 
 
 def make_features(image: Image, scale: Scale, params: RegisterParams) -> Features:

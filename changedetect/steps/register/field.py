@@ -27,9 +27,9 @@ _FOLDS = 5
 _TRUNCATE_SIGMA = 8.0
 _TIE_SHARE = 0.01
 """A smoother field within 1 % of the least held-out loss is preferred."""
-_DOUBT_RATIO = 1.5
-"""Residual of the chosen field over that of the least stiff one beyond which ties held out singly are tried too."""
-_SHORT_WARP_SHARE = 0.6
+ROUGH_PENALTY = 0.01
+"""Penalty that warps of the usual length take."""
+_SHORT_WARP_SHARE = 0.9
 """Single ties decide if they bring the error down to this share: shared noise does not, a short warp does."""
 _SLOPE_SHARE = 1e-4
 """Weak pull of the slopes to zero, so that ties along a line cannot tilt the rest of the scene."""
@@ -64,6 +64,11 @@ class Field:
     def model(self) -> str:
         """shift, affine or field."""
         return {SHIFT: "shift", AFFINE: "affine"}.get(self.penalty, "field")
+
+    @property
+    def intervals(self) -> tuple[int, int]:
+        """Spline intervals along rows and columns."""
+        return (self.coefficients.shape[1] - 3, self.coefficients.shape[2] - 3)
 
     def at(self, row: NDArray[np.float64], col: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return u at every pair of `row` and `col` shares, (2, rows, cols), px of the full grid."""
@@ -103,33 +108,44 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
 
     Each penalty is fitted with robust weights 1 / (1 + (m / 2 sigma)^2), m the Mahalanobis residual, starting from
     the weights of the smoother one before it. Whole groups are held out, so that an error neighbours share is not
-    taken for warp; only where that leaves large errors, which ties held out singly show to be a warp shorter than
-    two groups, the single ones decide.
+    taken for warp; only where ties held out singly show that a stiff field misses a warp shorter than two groups, the
+    single ones decide.
     """
     design = _Design(ties, intervals)
     trials = _try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties)
     coarse = _choose(trials, ties)
-    if coarse.sigma > _DOUBT_RATIO * min(trial.sigma for trial in trials):
-        single = np.arange(len(ties))
-        trials = _try_penalties(design, ties, _assign_folds(single, _FOLDS, seed=0), penalties)
-        fine = _choose(trials, ties)
-        same = next(trial for trial in trials if trial.penalty == coarse.penalty)
-        if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(same.miss_px):
-            return _to_fit(fine, single)
-    return _to_fit(coarse, ties.group)
+    if coarse.penalty > ROUGH_PENALTY >= min(penalties):
+        single = _try_penalties(design, ties, _assign_folds(np.arange(len(ties)), _FOLDS, seed=0), penalties)
+        fine = _choose(single, ties)
+        if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(_at_penalty(single, coarse.penalty).miss_px):
+            # its error is still judged by whole groups: what neighbours share must not pass for exactness
+            coarse = _at_penalty(trials, fine.penalty)
+    return Fit(Field(coarse.coefficients, coarse.penalty), coarse.weight, coarse.miss_px, ties.group)
 
 
-def measure_spread(fit: Fit, ties: Ties, draws: int = 2) -> NDArray[np.float64]:
-    """Return half the distance of fits on random disjoint halves of the groups, (draws, ties) px."""
-    coefficients, penalty = fit.field.coefficients, fit.field.penalty
-    design = _Design(ties, (coefficients.shape[1] - 3, coefficients.shape[2] - 3))
-    spread = np.zeros((draws, len(ties)))
+def measure_spread(fit: Fit, ties: Ties, penalties: Sequence[float], draws: int = 2) -> tuple[NDArray[np.float64], ...]:
+    """Return, per penalty, half the distance of fits on random disjoint halves of the groups, (draws, ties) px."""
+    design = _Design(ties, fit.field.intervals)
+    spread = np.zeros((len(penalties), draws, len(ties)))
     for draw in range(draws):
         half = _assign_folds(fit.group, 2, seed=draw + 1) == 0
-        parts = design.sum_equations(fit.weight[:, None] * np.stack([half, ~half], axis=1))
-        first, second = (design.predict(design.solve(part, penalty)) for part in parts[:2])
-        spread[draw] = np.hypot(*(first - second).T) / 2.0
-    return spread
+        *parts, _ = design.sum_equations(fit.weight[:, None] * np.stack([half, ~half], axis=1))
+        for out, penalty in zip(spread, penalties, strict=True):
+            first, second = (design.predict(design.solve(part, penalty)) for part in parts)
+            out[draw] = np.hypot(*(first - second).T) / 2.0
+    return tuple(spread)
+
+
+def predict_sigma(fit: Fit, ties: Ties, position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the posterior standard deviation of u at positions (n, 2), in units common to the field, (n,).
+
+    It grows away from ties, the slower the stiffer the field; scaled by what is known where ties are, it says how
+    exact u is elsewhere.
+    """
+    if fit.field.penalty == SHIFT:
+        return np.ones(len(position))
+    design = _Design(ties, fit.field.intervals)
+    return design.spread_at(position, design.sum_equations(fit.weight[:, None])[-1], fit.field.penalty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +153,6 @@ class _Trial:
     penalty: float
     coefficients: NDArray[np.float64]
     weight: NDArray[np.float64]
-    sigma: float
     held_out: NDArray[np.float64]
     """(n, 2) u at the ties, each predicted without its fold."""
     miss_px: NDArray[np.float64]
@@ -160,13 +175,15 @@ def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalt
             out = folds == fold
             held_out[out] = design.predict(design.solve(whole - part, penalty), out)
         fitted = design.solve(whole, penalty)
-        trials.append(_Trial(penalty, fitted, weight, sigma, held_out, held_out - ties.value))
+        trials.append(_Trial(penalty, fitted, weight, held_out, held_out - ties.value))
     return trials
 
 
 def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
-    limit = _TRUNCATE_SIGMA * min(trial.sigma for trial in trials)
-    loss = [float(np.mean(np.minimum(_mahalanobis(ties, trial.held_out), limit) ** 2)) for trial in trials]
+    # not of the fitted residuals: a field with as many knots as ties leaves none
+    miss = [_mahalanobis(ties, trial.held_out) for trial in trials]
+    limit = _TRUNCATE_SIGMA * min(_robust_sigma(residual) for residual in miss)
+    loss = [float(np.mean(np.minimum(residual, limit) ** 2)) for residual in miss]
     return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
 
 
@@ -174,8 +191,8 @@ def _typical(miss_px: NDArray[np.float64]) -> float:
     return float(np.median(np.hypot(miss_px[:, 0], miss_px[:, 1])))
 
 
-def _to_fit(trial: _Trial, group: NDArray[np.int64]) -> Fit:
-    return Fit(Field(trial.coefficients, trial.penalty), trial.weight, trial.miss_px, group)
+def _at_penalty(trials: list[_Trial], penalty: float) -> _Trial:
+    return next(trial for trial in trials if trial.penalty == penalty)
 
 
 class _Equations:
@@ -196,12 +213,9 @@ class _Design:
 
     def __init__(self, ties: Ties, intervals: tuple[int, int]) -> None:
         n, n_row, n_col = len(ties), intervals[0] + 3, intervals[1] + 3
-        row_index, row_weight = _local_basis(ties.position[:, 0], intervals[0])
-        col_index, col_weight = _local_basis(ties.position[:, 1], intervals[1])
         self.shape = (n_row, n_col)
         self.size = 2 * n_row * n_col
-        self.knot = (row_index[:, :, None] * n_col + col_index[:, None, :]).reshape(n, 16)
-        self.basis = (row_weight[:, :, None] * col_weight[:, None, :]).reshape(n, 16)
+        self.knot, self.basis = _tensor_basis(ties.position, intervals)
         self.bands = 2 * (3 * n_col + 3) + 2
         unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(n, 32)
         i, j = np.tril_indices(32)
@@ -237,13 +251,26 @@ class _Design:
             matrix = equations.shift_matrix
             shift = np.linalg.solve(matrix + np.eye(2) * (1e-12 + 1e-9 * np.trace(matrix)), equations.shift_right)
             return np.ones((2, *self.shape)) * shift[:, None, None]
+        solution = self._solve(equations, equations.right, penalty)
+        return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
+
+    def _solve(self, equations: _Equations, right: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
         unit = max(float(equations.matrix[0].mean()), 1e-12)
         banded = self.bend * (unit * penalty)
         banded += equations.matrix
         banded += self.slope * (unit * _SLOPE_SHARE)
         banded[0] += 1e-9 * unit
-        solution = solveh_banded(banded, equations.right, lower=True, overwrite_ab=True, check_finite=False)
-        return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
+        return np.asarray(solveh_banded(banded, right, lower=True, overwrite_ab=True, check_finite=False))
+
+    def spread_at(self, position: NDArray[np.float64], equations: _Equations, penalty: float) -> NDArray[np.float64]:
+        """Return the root of the mean variance of both components of u at positions (n, 2), up to one factor."""
+        knot, basis = _tensor_basis(position, (self.shape[0] - 3, self.shape[1] - 3))
+        variance = np.zeros(len(position))
+        for component in range(2):
+            right = np.zeros((self.size, len(position)))
+            right[2 * knot.T + component, np.arange(len(position))] = basis.T
+            variance += (self._solve(equations, right, penalty) * right).sum(axis=0) / 2.0
+        return np.sqrt(np.maximum(variance, 0.0))
 
     def predict(self, coefficients: NDArray[np.float64], where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Return u at the ties, or at those of `where`, (n, 2)."""
@@ -260,6 +287,17 @@ def _columns(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -
 
 def _one_hot(folds: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(folds[:, None] == np.arange(int(folds.max()) + 1), np.float64)
+
+
+def _tensor_basis(
+    position: NDArray[np.float64], intervals: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the 16 knots around each position (n, 2), as flat indices, and their weights."""
+    row_index, row_weight = _local_basis(position[:, 0], intervals[0])
+    col_index, col_weight = _local_basis(position[:, 1], intervals[1])
+    knot = row_index[:, :, None] * (intervals[1] + 3) + col_index[:, None, :]
+    weight = row_weight[:, :, None] * col_weight[:, None, :]
+    return knot.reshape(-1, 16), weight.reshape(-1, 16)
 
 
 def _local_basis(position: NDArray[np.float64], intervals: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -50,8 +50,8 @@ class RegisterParams:
     max_ce90_m: Annotated[float, Field(gt=0.0)] | None = None
     """The same in metres, where the target's size sets a tighter limit; None: only the limit in px."""
     spline_spacing_px: Annotated[float, Field(ge=16.0)] = 48.0
-    """Spacing of the field's control points, px: the width of a pooled block, finer fits noise. On tiny images (under
-    200 px) that of their own, smaller blocks."""
+    """Spacing of the field's control points, px: the width of a pooled block, finer fits noise. On small images (under
+    768 px) that of their own, smaller blocks."""
     max_intervals: Annotated[int, Field(ge=4, le=24)] = 12
     """At most so many spline intervals per axis: a smooth warp needs 8; the penalty decides how many are used."""
     passes: Annotated[int, Field(ge=1, le=6)] = 3

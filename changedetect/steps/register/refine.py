@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from changedetect.steps.register.params import RegisterParams
 
-_SMOOTH_PX = 64.0
+_SMOOTH_PX = 32.0
 """Sigma over which kappa and the noise are averaged, px."""
 _MIN_KAPPA = 0.03
 _SUBPIXEL = 32
@@ -24,6 +24,9 @@ _SUBPIXEL = 32
 _MIN_NOISE = 1e-3
 """Least noise variance of a feature (they are of order 1): equal scenes must not give infinite information."""
 _SUMS = 8
+_MIN_SAMPLE = 8
+_MIN_SPREAD = 0.05
+"""Least robust sigma of a mix, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,8 @@ def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, 
 
     Notes
     -----
-    With g the mean gradient, r the difference and w a robust weight, per feature and cell H = sum w g g',
+    The features are first mixed into sums whose differences are uncorrelated over the scene.
+    With g the mean gradient, r the difference and w a robust weight, per mix and cell H = sum w g g',
     b = sum w g r, s2 the noise, and kappa = sum w grad a . grad b / tr H the share of the gradient both scenes have:
     the information is kappa^2 H / s2 and the pull kappa b / s2. Without kappa, steps are too short where there is
     noise, snow or cloud, and such places are trusted as much as streets.
@@ -80,10 +84,10 @@ def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, 
     n_features = len(level.blocks[0].planes) if level.blocks else 0
     sums = np.zeros((n_features, _SUMS, *cells), np.float32)
     warped = [_warp_block(level, block, field, exact) for block in level.blocks]
-    scale = _residual_scale(warped, n_features)
+    mixes = _decorrelate(warped, n_features)
     for block, moved in zip(level.blocks, warped, strict=True):
         r, c = block.patch.row // fixed.cell_px, block.patch.col // fixed.cell_px
-        part = _sum_block(block.patch, moved, scale, fixed.cell_px)
+        part = _sum_block(block.patch, moved, mixes, fixed.cell_px)
         sums[:, :, r : r + part.shape[2], c : c + part.shape[3]] = part
     info, pull, kappa = _weigh(sums, fixed.cell_px)
     return _pool(info, pull, level, field), kappa
@@ -119,7 +123,7 @@ class _Warped:
     inside: NDArray[np.bool_]
     """(row, col), True where both scenes are usable."""
     sample: NDArray[np.float32]
-    """(feature, n) absolute differences at every seventh pixel."""
+    """(feature, n) differences at every seventh pixel."""
 
 
 def _warp_block(level: Level, block: Block, field: Field, exact: bool) -> _Warped:
@@ -142,25 +146,51 @@ def _warp_block(level: Level, block: Block, field: Field, exact: bool) -> _Warpe
     inside = patch.inside & (usable[1:-1, 1:-1] > 0)
     pick = inside[::7, ::7]
     a, b = patch.planes[:, 1:-1:7, 1:-1:7], planes[:, 1:-1:7, 1:-1:7]
-    return _Warped(planes, inside, np.abs(a - b)[:, pick])
+    return _Warped(planes, inside, (a - b)[:, pick])
 
 
 def _slope(plane: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.asarray(cv2.Sobel(plane, cv2.CV_32F, int(axis == 1), int(axis == 0), scale=0.125))
 
 
-def _residual_scale(warped: list[_Warped], n_features: int) -> NDArray[np.float64]:
-    """Return c of the weight 1 / (1 + (r / c)^2)^2 per feature: two robust sigma, at least 1."""
-    out = np.ones(n_features)
-    for i in range(n_features):
-        values = np.concatenate([block.sample[i] for block in warped])
-        if values.size:
-            out[i] = 2.0 * max(0.5, 1.4826 * float(np.median(values)))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mixes:
+    """Sums of features whose differences are uncorrelated."""
+
+    share: NDArray[np.float32]
+    """(mix, feature)."""
+    scale: NDArray[np.float64]
+    """(mix,) c of the weight 1 / (1 + (r / c)^2)^2: two robust sigma."""
+
+
+def _decorrelate(warped: list[_Warped], n_features: int) -> _Mixes:
+    """Return the principal components of what differs between the scenes.
+
+    Shadows that moved, light and haze differ in all bands alike: they fill one component, which then counts little,
+    and what tells soil from grass in the others is matched as exactly as noise allows.
+    """
+    rest = np.concatenate([np.zeros((n_features, 0), np.float32), *(block.sample for block in warped)], axis=1)
+    if rest.shape[1] < _MIN_SAMPLE * n_features:
+        return _Mixes(np.eye(n_features, dtype=np.float32), np.ones(n_features))
+    size = np.sqrt(np.mean(rest * rest, axis=0))
+    weight = 1.0 / (1.0 + (size / (2.0 * max(0.5, 1.4826 * float(np.median(size))))) ** 2) ** 2
+    covariance = np.einsum("in,jn,n->ij", rest, rest, weight, dtype=np.float64) / float(weight.sum())
+    share = np.ascontiguousarray(np.linalg.eigh(covariance)[1].T.astype(np.float32))
+    return _Mixes(share, 2.0 * np.maximum(1.4826 * np.median(np.abs(_mix(rest, share)), axis=1), _MIN_SPREAD))
+
+
+def _mix(planes: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    # sums in a fixed order: a matrix product's last bit may depend on the library's threads
+    out = np.empty_like(planes)
+    for line, weights in zip(out, share, strict=True):
+        np.multiply(planes[0], weights[0], out=line)
+        for plane, weight in zip(planes[1:], weights[1:], strict=True):
+            line += plane * weight
     return out
 
 
-def _sum_block(patch: Patch, moved: _Warped, scale: NDArray[np.float64], cell_px: int) -> NDArray[np.float32]:
-    """Return sums per feature and cell: w gy gy, w gy gx, w gx gx, w gy r, w gx r, w r r, w, w grad a . grad b."""
+def _sum_block(patch: Patch, moved: _Warped, mixes: _Mixes, cell_px: int) -> NDArray[np.float32]:
+    """Return sums per mix and cell: w gy gy, w gy gx, w gx gx, w gy r, w gx r, w r r, w, w grad a . grad b."""
     rows, cols = patch.inside.shape
     cells = (-(-rows // cell_px), -(-cols // cell_px))
     # whole cells, so that they are summed by reshaping; what is added stays 0
@@ -169,10 +199,11 @@ def _sum_block(patch: Patch, moved: _Warped, scale: NDArray[np.float64], cell_px
     out = np.empty((len(patch.planes), _SUMS, *cells), np.float32)
     inside = moved.inside.astype(np.float32)
     inner = (slice(1, -1), slice(1, -1))
-    for i, (a, b) in enumerate(zip(patch.planes, moved.planes, strict=True)):
+    first, second = (_mix(planes_of, mixes.share) for planes_of in (patch.planes, moved.planes))
+    for i, (a, b) in enumerate(zip(first, second, strict=True)):
         ay, ax, by, bx = (_slope(plane, axis)[inner] for plane in (a, b) for axis in (0, 1))
         r = a[inner] - b[inner]
-        np.multiply(r, np.float32(1.0 / scale[i]), out=w)
+        np.multiply(r, np.float32(1.0 / mixes.scale[i]), out=w)
         np.multiply(w, w, out=w)
         w += 1.0
         np.divide(inside, w, out=cross)
