@@ -223,12 +223,13 @@ def describe_changes(
         labels, score, baseline = spread_to(fine, labels, score, baseline)
     scene = member.scene
     views = (View.of(scene), View.of(reference) if reference else View())
+    shade = dict(zip(pair.noise.bands, pair.noise.model.get("shadow", ()), strict=False))
     if any("equipment" in targets for targets in zones["targets"]):
-        labels = trim_shadows(labels, raster, baseline, views, config.explain)
+        labels = trim_shadows(labels, raster, baseline, views, config.explain, shade)
     measured = measure(
         labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
     )
-    measured = explain(measured, raster, baseline, views, config.explain)
+    measured = explain(measured, raster, baseline, views, config.explain, shade)
     return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
 
 

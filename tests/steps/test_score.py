@@ -72,6 +72,31 @@ def test_the_growth_of_a_shadow_is_explained_by_light() -> None:
     assert np.abs(result.band("score")).max() < 4.0
 
 
+SKY = np.array([0.8, 0.62, 0.48, 0.36], np.float32)
+
+
+def lit_by_the_sky(box: tuple[int, int, int, int]) -> np.ndarray:
+    place = PLACE.copy()
+    place[:, box[0] : box[1], box[2] : box[3]] *= SKY[:, None, None]
+    return place
+
+
+def test_the_colour_of_shadow_is_learned_where_shadows_grew() -> None:
+    old, grown = (60, 180, 110, 120), (60, 180, 110, 130)
+    raster, baseline = shot(lit_by_the_sky(grown), 2), baseline_of(shot(lit_by_the_sky(old), 1))
+    grey = replace(PARAMS, min_shadow_pixels=100_000)
+    learned, blind = (estimate_noise(raster, baseline, 0.3, params) for params in (PARAMS, grey))
+    # Of blue and green a part counts as haze in front of light and shadow alike.
+    np.testing.assert_allclose(learned.model["shadow"][2:], SKY[2:], atol=0.03)
+    assert (np.diff(learned.model["shadow"]) < -0.04).all()
+    assert blind.model["shadow"] == ()
+    strip = (slice(64, 176), slice(122, 128))
+    told = np.abs(change_score(raster, baseline, learned, PARAMS).band("score")[strip])
+    untold = np.abs(change_score(raster, baseline, blind, grey).band("score")[strip])
+    assert told.mean() < 1.0
+    assert untold.mean() > 3 * told.mean()
+
+
 def test_darkening_far_from_any_shadow_is_a_change_that_light_alone_would_explain() -> None:
     box = (100, 140, 120, 135)
     result = score_of(shot(paint(PLACE, box, 0.4), 2), BEFORE)

@@ -10,11 +10,13 @@ import numpy as np
 from rasterio.features import geometry_mask
 
 from changedetect.core.tables import MEASURE_COLUMNS, require_columns
-from changedetect.steps.explain.shadows import Reach, light_change, shadow_reach
+from changedetect.steps.explain.shadows import Reach, light_change, shadow_reach, tint_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
 from changedetect.steps.explain.view import View, differ
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import geopandas as gpd
     from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from changedetect.steps.explain.params import ExplainParams
     from changedetect.steps.explain.shifts import Shift
 
-    Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
 
 EXPLAINED_FLAGS = ("explained_by_shadow", "explained_by_lean", "explained_by_misregistration")
 """Detections with one of these are listed, but are no changes and are not counted."""
@@ -37,6 +39,7 @@ def explain(
     baseline: Baseline,
     views: tuple[View, View],
     params: ExplainParams,
+    shade: Mapping[str, float] | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the detections with the flags of what explains them, and the shares in their features.
 
@@ -51,6 +54,8 @@ def explain(
         no lean does.
     params : ExplainParams
         How much must be explained.
+    shade : mapping of str to float, optional
+        Share of the light that is left in this scene's shadows, per band; without it shadow is grey.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def explain(
     moved = differ(views[0].shadow, views[1].shadow)
     reach = shadow_reach(raster, baseline, moved, params) if moved is not None else None
     leans = _leans(views, gsd_m, params)
-    images = _images(raster, baseline)
+    images = _images(raster, baseline, shade or {})
     flags, features = [], []
     for row in detections.to_dict("records"):
         shares = _explain_one(row["geometry"], (raster, images), reach, leans, params)
@@ -80,9 +85,11 @@ def explain(
     return explained
 
 
-def _images(raster: Raster, baseline: Baseline) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _images(raster: Raster, baseline: Baseline, shade: Mapping[str, float]) -> tuple[Plane, Plane, Plane]:
+    """Return both dates, (band, row, col), and the tint of shadow in their bands."""
     names = [name for name in raster.bands if name in baseline.bands]
-    return np.stack([baseline.band(name) for name in names]), np.stack([raster.band(name) for name in names])
+    then, now = (np.stack([image.band(name) for name in names]) for image in (baseline, raster))
+    return then, now, tint_of(shade, names)
 
 
 def _leans(views: tuple[View, View], gsd_m: float, params: ExplainParams) -> list[Shift]:
@@ -95,12 +102,12 @@ def _leans(views: tuple[View, View], gsd_m: float, params: ExplainParams) -> lis
 
 def _explain_one(
     geometry: Any,
-    images: tuple[Raster, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    images: tuple[Raster, tuple[Plane, Plane, Plane]],
     reach: Reach | None,
     leans: list[Shift],
     params: ExplainParams,
 ) -> dict[str, float]:
-    raster, (before, after) = images
+    raster, (before, after, tint) = images
     rows, cols = _window(geometry, raster)
     grid = raster.grid.crop(rows, cols)
     mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
@@ -111,7 +118,7 @@ def _explain_one(
     then, now = before[:, rows, cols], after[:, rows, cols]
     shadow = 0.0
     if reach is not None:
-        common, alike = light_change(then, now, ring, params)
+        common, alike = light_change(then, now, ring, tint, params)
         may = alike & np.where(common < 0, reach.come[rows, cols], reach.gone[rows, cols])
         shadow = float(may[mask].mean())
     return {

@@ -24,12 +24,13 @@ class ExplainParams:
     """Bands may differ by this share of the common change: the sky that lights a shadow is blue."""
     colour_floor: Annotated[float, Field(ge=0.0)] = 0.08
     """And by this much in any case (logarithm): noise and season."""
-    dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
-    """Dark: below this share of the 60th percentile of the ground around (near infrared, else visible)."""
+    dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
+    """Dark: below this share of the 60th percentile of the ground around, in the visible and near infrared; under haze
+    shadows keep 60 % of the visible light."""
     around_m: Annotated[float, Field(gt=0.0)] = 60.0
     """Side of what is around."""
     core_width_m: Annotated[float, Field(ge=0.0)] = 1.0
-    """What is dark on both dates must be this wide to be a shadow that stayed."""
+    """What is dark must be this wide to be a shadow that may have moved."""
     min_shift_gain: Annotated[float, Field(gt=0.0, le=1.0)] = 0.65
     """An object is explained by a shift of the older image if that takes away this share of the squared difference."""
     max_shift_px: Annotated[float, Field(ge=0.0)] = 1.5

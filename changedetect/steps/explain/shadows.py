@@ -1,4 +1,4 @@
-"""Which pixels may be shadow that moved: dark on one date, and cast by what casts a shadow on both."""
+"""Which pixels may be shadow that moved: dark on one date, and reached by a shadow of the other as the sun moved."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
@@ -34,19 +36,22 @@ class Reach:
 
 
 def shadow_reach(raster: Raster, baseline: Baseline, moved: Step, params: ExplainParams) -> Reach:
-    """Return where the shadows that lie on both dates may have moved to, and from where.
+    """Return where the shadows of one date may have moved to on the other.
 
     The tip of a shadow moves by `moved` metres per metre of height: only that way, and no farther than the tallest.
     """
     gsd_m = raster.grid.gsd_m
-    dark = dark_plane(raster, baseline, params).astype(np.uint8)
+    usable = np.asarray(raster.valid & baseline.valid)
     side = 2 * round(params.core_width_m / 2 / gsd_m) + 1
-    core = np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
     tip = (moved[0] * params.max_height_m / gsd_m, moved[1] * params.max_height_m / gsd_m)
-    # A pixel more on every side: outlines of shadows are drawn to a pixel.
-    box = np.ones((3, 3), np.uint8)
-    come, gone = (cv2.dilate(swept(core, (sign * tip[0], sign * tip[1])), box) > 0 for sign in (1, -1))
-    return Reach(np.asarray(come), np.asarray(gone))
+    reach = []
+    for image, sign in ((baseline, 1), (raster, -1)):
+        dark = dark_plane(image, usable, gsd_m, params).astype(np.uint8)
+        core = np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
+        # A pixel more on every side: outlines of shadows are drawn to a pixel.
+        wide = cv2.dilate(swept(core, (sign * tip[0], sign * tip[1])), np.ones((3, 3), np.uint8))
+        reach.append(np.asarray(wide > 0))
+    return Reach(come=reach[0], gone=reach[1])
 
 
 def swept(mask: NDArray[np.uint8], tip: tuple[float, float]) -> NDArray[np.uint8]:
@@ -70,15 +75,17 @@ def _line(tip: tuple[float, float]) -> NDArray[np.uint8]:
     return kernel
 
 
-def dark_plane(raster: Raster, baseline: Baseline, params: ExplainParams) -> Mask:
-    """Return where both dates are dark against the ground around."""
-    names = [name for name in raster.bands if name in baseline.bands]
-    chosen = ["nir"] if "nir" in names else [name for name in names if name in VISIBLE] or names
-    dark = np.asarray(raster.valid & baseline.valid)
-    usable = dark.copy()
-    for image in (raster, baseline):
-        plane = np.asarray(np.mean([image.band(name) for name in chosen], axis=0), np.float32)
-        dark &= plane < np.float32(params.dark_ratio) * _level_around(plane, usable, raster.grid.gsd_m, params)
+def dark_plane(image: Raster | Baseline, usable: Mask, gsd_m: float, params: ExplainParams) -> Mask:
+    """Return where a date is dark against the ground around, in near infrared and in the visible as well.
+
+    Asphalt and water are dark in near infrared alone.
+    """
+    visible = [name for name in image.bands if name in VISIBLE]
+    dark = usable.copy()
+    for names in (visible or list(image.bands), ["nir"]):
+        if set(names) <= set(image.bands):
+            plane = np.asarray(np.mean([image.band(name) for name in names], axis=0), np.float32)
+            dark &= plane < np.float32(params.dark_ratio) * _level_around(plane, usable, gsd_m, params)
     return dark
 
 
@@ -92,17 +99,26 @@ def _level_around(plane: Plane, usable: Mask, gsd_m: float, params: ExplainParam
     return np.asarray(cv2.resize(level, (cols, rows), interpolation=cv2.INTER_LINEAR))
 
 
-def light_change(before: Plane, after: Plane, ring: Mask, params: ExplainParams) -> tuple[Plane, Mask]:
+def light_change(before: Plane, after: Plane, ring: Mask, tint: Plane, params: ExplainParams) -> tuple[Plane, Mask]:
     """Return the common change of light, log (row, col), and where light alone may have made it.
 
-    `before` and `after` are (band, row, col); the median change of the `ring` around counts as none.
+    `before` and `after` are (band, row, col); the median change of the `ring` around counts as none; `tint` is what a
+    shadow takes from each band against their mean.
     """
     floor = np.maximum(0.1 * np.median(before, axis=(1, 2), keepdims=True), 1e-6)
     change = np.log(np.maximum(after, floor) / np.maximum(before, floor)).astype(np.float32)
     if ring.sum() >= 20:
         change -= np.median(change[:, ring], axis=1)[:, None, None]
     change = np.stack([cv2.GaussianBlur(plane, (5, 5), 0.8) for plane in change])
-    common = change.mean(axis=0)
-    apart = np.abs(change - common).max(axis=0)
+    common = np.tensordot(tint, change, axes=1) / np.float32(tint @ tint)
+    apart = np.abs(change - common * tint[:, None, None]).max(axis=0)
     alike = apart < params.colour_share * np.abs(common) + params.colour_floor
-    return common, np.asarray(alike & (np.abs(common) > params.min_darkening))
+    return np.asarray(common, np.float32), np.asarray(alike & (np.abs(common) > params.min_darkening))
+
+
+def tint_of(shade: Mapping[str, float], bands: Sequence[str]) -> Plane:
+    """Return what a shadow takes from each band (logarithm) against their mean; all alike where that is not known."""
+    if not all(0 < shade.get(name, 0.0) < 1 for name in bands):
+        return np.ones(len(bands), np.float32)
+    taken = np.log([shade[name] for name in bands])
+    return np.asarray(taken / taken.mean(), np.float32)

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from changedetect.steps.explain.shadows import kept_along, light_change
+from changedetect.steps.explain.shadows import kept_along, light_change, tint_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
@@ -27,7 +29,12 @@ _MARGIN_M = 6.0
 
 
 def trim_shadows(
-    labels: Labels, raster: Raster, baseline: Baseline, views: tuple[View, View], params: ExplainParams
+    labels: Labels,
+    raster: Raster,
+    baseline: Baseline,
+    views: tuple[View, View],
+    params: ExplainParams,
+    shade: Mapping[str, float] | None = None,
 ) -> Labels:
     """Return the labels with the far rim of dark objects cut off: the shadow they cast; numbers stay as they are.
 
@@ -41,6 +48,8 @@ def trim_shadows(
         Angles of the scene and of the baseline; without the scene's sun nothing is cut.
     params : ExplainParams
         Heights, and what light does to colours.
+    shade : mapping of str to float, optional
+        Share of the light that is left in this scene's shadows, per band; without it shadow is grey.
 
     Notes
     -----
@@ -52,6 +61,7 @@ def trim_shadows(
         return labels
     names = [name for name in raster.bands if name in baseline.bands]
     after, before = raster.select(names).data, np.stack([baseline.band(name) for name in names])
+    tint = tint_of(shade or {}, names)
     tip = (step[0] * params.vehicle_height_m / gsd_m, step[1] * params.vehicle_height_m / gsd_m)
     margin = max(4, round(_MARGIN_M / gsd_m))
     result = labels.copy()
@@ -64,7 +74,7 @@ def trim_shadows(
         mask = labels[rows, cols] == label
         wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         ring = ~wide & np.asarray(raster.valid[rows, cols]) & (labels[rows, cols] == 0)
-        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, params)
+        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tint, params)
         shadow = alike & (common < -params.min_darkening)
         if (mask & shadow).sum() > params.dark_object_share * mask.sum():
             result[rows, cols][mask & ~_without_rim(mask, tip, gsd_m, params)] = 0

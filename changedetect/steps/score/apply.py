@@ -105,7 +105,7 @@ def _score_pair(pair: predict.Pair, model: ScoreModel, grid: Grid, params: Score
     pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
     parts = explain(pair, predict.predictions(pair, model), model, offset, params)
     residuals = [raw - slow * q for raw, slow, q in zip(parts.raw, parts.slow, parts.lights, strict=True)]
-    found = evidence.weigh(residuals, parts.sigmas, parts.lights, model, params)
+    found = evidence.weigh(residuals, parts.sigmas, parts.lights, shadows.was_dark, model, params)
     score, free = choose(found, shadows, len(residuals))
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
     if row.size:
@@ -169,12 +169,7 @@ class Shadows:
 
 def find_shadows(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> Shadows:
     """Return where a shadow may have gone (dark before, within a pixel) or come (near ground dark on both dates)."""
-    offset = model.pixel_offset(grid)
-    dark = []
-    for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
-        bright = fields.field_plane(model.fields[name].unpack(), model.cell_px, offset, pair.valid.shape)
-        limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
-        dark.append((predict.darkness_plane(planes, pair.bands) < limit).astype(np.uint8))
+    dark = find_dark(pair, model, grid, params)
     was_dark = cv2.dilate(dark[0], _BOX) > 0
     core = dark[0] & dark[1] & pair.valid.astype(np.uint8)
     radius = core_px(params, grid.gsd_m)
@@ -185,6 +180,19 @@ def find_shadows(pair: predict.Pair, model: ScoreModel, grid: Grid, params: Scor
     distance = cv2.distanceTransform(1 - core, cv2.DIST_L2, 5)
     reach = max(params.shadow_reach_m / grid.gsd_m, 1.0)
     return Shadows(np.asarray(was_dark), np.asarray(distance <= reach))
+
+
+def find_dark(
+    pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return where the ground is dark against what is around it, 0 or 1, before and after."""
+    offset = model.pixel_offset(grid)
+    dark = []
+    for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
+        bright = fields.field_plane(model.fields[name].unpack(), model.cell_px, offset, pair.valid.shape)
+        limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
+        dark.append((predict.darkness_plane(planes, pair.bands) < limit).astype(np.uint8))
+    return dark[0], dark[1]
 
 
 def _other_nulls(
@@ -225,9 +233,9 @@ def _least(
 ) -> tuple[Plane, Plane]:
     sigmas = [plane[pixels] for plane in parts.sigmas]
     lights = [plane[pixels] for plane in parts.lights]
+    here = Shadows(shadows.was_dark[pixels], shadows.near[pixels])
     for residuals in ways:
-        found = evidence.weigh(residuals, sigmas, lights, model, params)
-        here = Shadows(shadows.was_dark[pixels], shadows.near[pixels])
+        found = evidence.weigh(residuals, sigmas, lights, here.was_dark, model, params)
         score, free = choose(found, here, len(residuals))
         least = (np.minimum(least[0], score), np.minimum(least[1], free))
     return least

@@ -31,10 +31,14 @@ def weigh(
     residuals: Sequence[Values],
     sigmas: Sequence[Values],
     lights: Sequence[Values],
+    was_dark: NDArray[np.bool_],
     model: ScoreModel,
     params: ScoreParams,
 ) -> Evidence:
     """Return the evidence of residuals given their standard deviations and the light that falls on each pixel.
+
+    Light comes back to what `was_dark`; elsewhere it is lost. The sky that lights a shadow is blue, so that not all
+    bands lose and gain alike.
 
     Notes
     -----
@@ -42,16 +46,37 @@ def weigh(
     |y - t l|^2, divided by how much a change of light scales the noise itself and by the sky light's error per band.
     """
     y = _whiten([r / s for r, s in zip(residuals, sigmas, strict=True)], model.whitening)
-    direction = _whiten([q / s for q, s in zip(lights, sigmas, strict=True)], model.whitening)
+    tints = zip(*_tints(model.shadow), strict=True) if model.shadow else ((None, None),) * len(y)
+    tinted = [
+        q / s if lost is None else q / s * np.where(was_dark, gained, lost)
+        for q, s, (lost, gained) in zip(lights, sigmas, tints, strict=True)
+    ]
+    direction = _whiten(tinted, model.whitening)
     yy, yl, ll = _dot(y, y), _dot(y, direction), _dot(direction, direction)
     light = yl / np.maximum(ll, np.float32(1e-12))
-    clipped = np.clip(light, np.float32(params.darkest_light), np.float32(params.brightest_light))
+    clipped = np.clip(light, *_range_of_light(model.shadow, params))
     left = np.maximum(yy - 2 * clipped * yl + clipped * clipped * ll, np.float32(0))
     noise = np.maximum(np.float32(0.5), (1 + (1 + clipped) ** 2) * np.float32(0.5))
     sky = 1 + np.float32(params.sky_light**2 / len(y)) * clipped * clipped * ll
     squared = np.asarray(yy * np.float32(model.scale_all**2), np.float32)
     free = np.asarray(left / (noise * sky) * np.float32(model.scale_free**2), np.float32)
     return Evidence(squared, np.minimum(free, squared), np.asarray(light, np.float32))
+
+
+def _tints(shadow: Sequence[float]) -> tuple[list[np.float32], list[np.float32]]:
+    """Return how much each band loses to a shadow, and gains from its leaving, against the mean of the bands."""
+    lost = 1 - np.asarray(shadow)
+    gained = 1 / np.asarray(shadow) - 1
+    return [np.float32(v) for v in lost / lost.mean()], [np.float32(v) for v in gained / gained.mean()]
+
+
+def _range_of_light(shadow: Sequence[float], params: ScoreParams) -> tuple[np.float32, np.float32]:
+    """Return the deepest shadow and the strongest return of light that are believed."""
+    if not shadow:
+        return np.float32(params.darkest_light), np.float32(params.brightest_light)
+    left = np.asarray(shadow)
+    darkest = -min(float(np.mean(1 - left)) * params.shadow_margin, 0.95)
+    return np.float32(darkest), np.float32(np.mean(1 / left - 1) * params.shadow_margin)
 
 
 def to_sigma(squared: Values, degrees: int) -> Values:

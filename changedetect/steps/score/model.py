@@ -13,6 +13,7 @@ from scipy.stats import chi2
 from changedetect.core.results import Noise
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import apply, evidence, fields, predict
+from changedetect.steps.score.shade import learn_shadow
 from changedetect.steps.score.state import CoarseField, ScoreModel
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     model = _fit_fields(pair, matched, planes, model, lattice, params)
     model = _fit_variance(matched, planes, model, lattice, ce90_px, params)
     shadows = apply.find_shadows(pair, model, raster.grid, params)
+    model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
     parts = apply.explain(matched, planes, model, (0, 0), params)
     model, squared = _fit_whitening(parts, shadows, model, lattice, params)
     limit = params.seed_sigma**2 + len(bands) - 1
@@ -308,13 +310,13 @@ def _fit_whitening(
     whitening = np.linalg.cholesky(np.linalg.inv(correlation)).T
     model = replace(model, whitening=tuple(tuple(float(w) for w in row) for row in whitening))
     use = np.asarray(lattice.use, bool)
-    found = evidence.weigh(residuals, sigmas, lights, model, params)
+    dark, near = (np.asarray(lattice.take(plane), bool) for plane in (shadows.was_dark, shadows.near))
+    found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
     whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chi2.ppf(0.5, n_bands)
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
     model = _scale(found, use, n_bands, model)
-    dark, near = (np.asarray(lattice.take(plane), bool) for plane in (shadows.was_dark, shadows.near))
-    found = evidence.weigh(residuals, sigmas, lights, model, params)
+    found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
     shadow = (((found.light < 0) & near) | dark) & (n_bands > 1)
     squared = np.where(shadow, found.free_squared, found.all_squared)
     return model, np.asarray(squared[use], np.float64)

@@ -44,6 +44,12 @@ class ScoreParams:
     """A full shadow keeps at least 28 % of the light (sky); darker is a darker thing."""
     brightest_light: Annotated[float, Field(ge=0.0)] = 2.2
     """Leaving a shadow multiplies the light by at most 3.2."""
+    min_shadow_pixels: Annotated[int, Field(ge=10)] = 300
+    """Pixels that shadows grew over, from which the colour of shadow is learned; with fewer it is taken as grey."""
+    max_shadow_scatter: Annotated[float, Field(gt=0.0)] = 0.2
+    """Interquartile range of the light left in them, over which they are no shadows of one sun."""
+    shadow_margin: Annotated[float, Field(ge=1.0)] = 1.15
+    """A shadow may be deeper than the scene's median shadow by this factor: under a crown, by a wall."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """A pixel below this share of its surroundings' 60th percentile (near infrared) may lie in shadow."""
     dark_cap: Annotated[float, Field(gt=0.0)] = 0.32
