@@ -3,8 +3,7 @@
 `estimate_noise` looks at the whole scene and returns a small model; `change_score` applies it block by block.
 """
 
-from changedetect.steps.score.apply import change_score, halo_px
-from changedetect.steps.score.model import estimate_noise
+from changedetect.steps.score.dispatch import change_score, estimate_noise, halo_px
 from changedetect.steps.score.params import ScoreParams
 
 __all__ = ["ScoreParams", "change_score", "estimate_noise", "halo_px"]

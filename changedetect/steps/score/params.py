@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 from pydantic import Field
+
+from changedetect.steps.score.coarse_params import CoarseParams
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreParams:
     """What counts as explained, and how large the unexplained must be."""
 
+    method: Literal["auto", "physical", "coarse"] = "physical"
+    """`physical`: noise, light and misregistration explain what they can. `coarse`: evidence of building, from both
+    dates' kinds of ground. `auto`: coarse from `coarse.min_gsd_m` on, physical below."""
+    coarse: CoarseParams = field(default_factory=CoarseParams)
+    """Settings of the coarse method."""
     max_samples: Annotated[int, Field(ge=10_000)] = 1_000_000
     """Pixels the model is estimated on, a regular lattice over the scene."""
     max_regression_samples: Annotated[int, Field(ge=1000)] = 20_000

@@ -1,0 +1,44 @@
+"""Which score a scene gets: the physical one, or that of coarse scenes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from changedetect.steps.score import apply, coarse, coarse_model, coarse_planes, model
+
+if TYPE_CHECKING:
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline, Noise
+    from changedetect.steps.score.params import ScoreParams
+
+
+def is_coarse(params: ScoreParams, gsd_m: float) -> bool:
+    """Return whether scenes of a pixel size get the coarse score."""
+    return params.method == "coarse" or (params.method == "auto" and gsd_m >= params.coarse.min_gsd_m)
+
+
+def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams) -> Noise:
+    """Return the scoring model of a scene against its baseline, by the method its pixel size and settings choose.
+
+    See `model.estimate_noise` and `coarse_model.estimate_coarse`.
+    """
+    if is_coarse(params, raster.grid.gsd_m):
+        return coarse_model.estimate_coarse(raster, baseline, params.coarse, params.min_pixels)
+    return model.estimate_noise(raster, baseline, ce90_px, params)
+
+
+def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
+    """Return the signed score in sigma, bands ("score", "light", "free"), float32; block-local with `halo_px`.
+
+    See `apply.change_score` and `coarse.coarse_score`.
+    """
+    if is_coarse(params, raster.grid.gsd_m):
+        return coarse.coarse_score(raster, baseline, noise, params.coarse)
+    return apply.change_score(raster, baseline, noise, params)
+
+
+def halo_px(params: ScoreParams, gsd_m: float) -> int:
+    """Return how many pixels around a block its score depends on."""
+    if is_coarse(params, gsd_m):
+        return coarse_planes.halo_px(params.coarse, gsd_m)
+    return apply.halo_px(params, gsd_m)
