@@ -44,7 +44,7 @@ from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member, require_memory
 from changedetect.steps.classify import classify
-from changedetect.steps.classify.water import mark_hulls, tell_water
+from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect
 from changedetect.steps.explain import View, explain, trim_shadows
@@ -81,6 +81,8 @@ class Compared:
     gain: Gain
     noise: Noise
     score: Raster
+    afloat: WaterLook | None = None
+    """Its water, where vessels are asked for."""
 
 
 def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progress | None = None) -> RunReport:
@@ -167,19 +169,18 @@ def examine_scene(
         pair = compare_scene(member, grid, baselines[member.compared], config)
     except DataError as error:
         return Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing)
+    water = config.classify.vessel.water
+    if any("vessel" in targets for targets in zones["targets"]):
+        pair = replace(pair, afloat=look_at_water(pair.raster, pair.baseline, water))
     detections = describe_changes(member, pair, base_grid, zones, config, reference)
     if member.is_baseline:
         detections = detections[detections["class"].isin(baseline_targets)]
     quality = pair.score.quality
-    if _wants("vessel", zones):
-        vessels = detections.geometry[detections["class"] == "vessel"]
-        quality = quality | tell_water(pair.raster, pair.baseline, list(vessels), config.classify.vessel.water)
+    if pair.afloat is not None:
+        vessels = list(detections.geometry[detections["class"] == "vessel"])
+        quality = quality | tell_water(pair.raster, pair.baseline, pair.afloat, vessels, water)
     seen = np.where(is_valid(quality), pair.score.band("score"), np.float32(np.nan))
     return Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise)
-
-
-def _wants(target: str, zones: gpd.GeoDataFrame) -> bool:
-    return any(target in targets for targets in zones["targets"])
 
 
 def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:
@@ -214,8 +215,8 @@ def describe_changes(
     `reference` lends the baseline its sun and view angles; without it no shadow and no lean is explained.
     """
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
-    if _wants("vessel", zones):
-        labels = mark_hulls(labels, pair.raster, pair.baseline, config.classify.vessel.water)
+    if pair.afloat is not None:
+        labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any():
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)

@@ -12,9 +12,8 @@ from changedetect.core.quality import Quality
 from changedetect.steps.classify.vessel import VesselParams, propose
 from changedetect.steps.classify.water import (
     WaterParams,
-    estimate_water,
     find_water,
-    hull_evidence,
+    look_at_water,
     mark_hulls,
     tell_water,
 )
@@ -44,8 +43,17 @@ def look(*layers, bands=BANDS, on=GRID):
     return pair(on, first, paint(on, *PORT, *layers, rng=np.random.default_rng(6), bands=bands), bands)
 
 
+def marked(raster, baseline, labels=None):
+    labels = np.zeros(raster.grid.shape, np.int32) if labels is None else labels
+    return mark_hulls(labels, raster, baseline, look_at_water(raster, baseline, PARAMS), PARAMS)
+
+
+def told(raster, baseline, vessels=()):
+    return tell_water(raster, baseline, look_at_water(raster, baseline, PARAMS), vessels, PARAMS)
+
+
 def ships_in(raster, baseline):
-    labels = mark_hulls(np.zeros(raster.grid.shape, np.int32), raster, baseline, PARAMS)
+    labels = marked(raster, baseline)
     shapes = [outline_of(labels == k, raster.grid) for k in range(1, labels.max() + 1)]
     found = propose(outlines(*shapes), raster, baseline, VesselParams()) if shapes else None
     return shapes, [] if found is None else list(found["confidence"])
@@ -60,8 +68,8 @@ def outline_of(mask, on):
 
 def test_an_unchanged_look_holds_no_hull_and_hides_none():
     raster, baseline = look()
-    assert mark_hulls(np.zeros(GRID.shape, np.int32), raster, baseline, PARAMS).max() == 0
-    bits = tell_water(raster, baseline, [], PARAMS)
+    assert marked(raster, baseline).max() == 0
+    bits = told(raster, baseline)
     water = find_water(baseline, PARAMS)
     assert ((bits & Quality.WATER) > 0).tolist() == water.tolist()
     assert not (bits & Quality.HAZE).any()
@@ -89,14 +97,14 @@ def test_a_ship_that_lies_in_a_floe_is_cut_out_of_it():
 def test_the_edge_of_a_quay_seen_a_pixel_away_is_no_hull():
     moved = (box(0, 397, 480, 480), CONCRETE)
     raster, baseline = look(moved)
-    assert mark_hulls(np.zeros(GRID.shape, np.int32), raster, baseline, PARAMS).max() == 0
+    assert marked(raster, baseline).max() == 0
 
 
 def test_glint_over_all_water_is_what_water_does():
     raster, baseline = look((None, tuple(c + 0.06 for c in WATER)), (QUAY, CONCRETE))
-    model = estimate_water(raster, baseline, PARAMS)
-    assert np.allclose(model.level, 0.06, atol=0.003)
-    assert np.quantile(hull_evidence(raster, baseline, model, PARAMS), 0.999) < PARAMS.grow_sigma
+    afloat = look_at_water(raster, baseline, PARAMS)
+    assert np.allclose(afloat.model.level, 0.06, atol=0.003)
+    assert np.quantile(afloat.sigma, 0.999) < PARAMS.grow_sigma
 
 
 def test_a_wake_is_no_vessel():
@@ -108,19 +116,19 @@ def test_a_wake_is_no_vessel():
 def test_a_large_floe_at_the_berth_hides_what_lies_there_and_a_ship_does_not():
     floe = Point(240, 370).buffer(35).intersection(box(0, 0, 480, 400))
     raster, baseline = look((floe, ICE), (SHIP.difference(floe), HULL))
-    hidden = (tell_water(raster, baseline, [], PARAMS) & Quality.HAZE) > 0
-    told = (tell_water(raster, baseline, [SHIP], PARAMS) & Quality.HAZE) > 0
+    hidden = (told(raster, baseline) & Quality.HAZE) > 0
+    told_of = (told(raster, baseline, [SHIP]) & Quality.HAZE) > 0
     x, y = np.meshgrid(*GRID.pixel_centres())
     inside = (x > 225) & (x < 255) & (y > 345) & (y < 375)
     assert hidden[inside].mean() > 0.9
-    assert hidden.sum() > told.sum() > 0.3 * inside.sum()
+    assert hidden.sum() > told_of.sum() > 0.3 * inside.sum()
 
 
 def test_water_so_uneven_that_no_dark_hull_would_show_is_not_seen():
     raster, baseline = look()
     rng = np.random.default_rng(1)
     rough = raster.data + 0.03 * rng.standard_normal(raster.data.shape).astype(np.float32)
-    bits = tell_water(raster.with_data(rough), baseline, [], PARAMS)
+    bits = told(raster.with_data(rough), baseline)
     assert ((bits & Quality.HAZE) > 0).tolist() == find_water(baseline, PARAMS).tolist()
 
 
@@ -131,8 +139,8 @@ def test_without_open_water_in_sight_labels_stay_and_the_water_is_unseen():
     raster = replace(raster, quality=cloud)
     labels = np.zeros(GRID.shape, np.int32)
     labels[10:12, 10:12] = 1
-    assert mark_hulls(labels, raster, baseline, PARAMS) is labels
-    assert ((tell_water(raster, baseline, [], PARAMS) & Quality.HAZE) > 0)[find_water(baseline, PARAMS)].all()
+    assert marked(raster, baseline, labels) is labels
+    assert ((told(raster, baseline) & Quality.HAZE) > 0)[find_water(baseline, PARAMS)].all()
     assert propose(outlines(SHIP), raster, baseline, VesselParams())["confidence"].iloc[0] == 0
 
 
@@ -140,9 +148,9 @@ def test_labels_on_land_stay_and_are_cut_at_the_shore():
     raster, baseline = look((SHIP, HULL))
     x, y = np.meshgrid(*GRID.pixel_centres())
     labels = ((y > 390) & (y < 415) & (x < 60)).astype(np.int32)
-    marked = mark_hulls(labels, raster, baseline, PARAMS)
-    assert marked.max() == 2
+    found = marked(raster, baseline, labels)
+    assert found.max() == 2
     water = find_water(baseline, PARAMS)
-    assert not (marked[water] == 1).any()
-    assert (marked[(labels == 1) & ~water] == 1).all()
-    assert (marked == 2)[water].sum() * 9.0 > 0.8 * SHIP.area
+    assert not (found[water] == 1).any()
+    assert (found[(labels == 1) & ~water] == 1).all()
+    assert (found == 2)[water].sum() * 9.0 > 0.8 * SHIP.area

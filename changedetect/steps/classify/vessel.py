@@ -19,7 +19,7 @@ from changedetect.steps.classify.patch import (
     ramp,
     smallest_box,
 )
-from changedetect.steps.classify.water import WaterParams, estimate_water, find_water, hull_evidence
+from changedetect.steps.classify.water import WaterParams, look_at_water
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,15 +140,13 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
 
 
 def _describe_scene(raster: Raster, baseline: Baseline, params: VesselParams) -> _Scene | None:
-    model = estimate_water(raster, baseline, params.water)
-    if model is None:
+    afloat = look_at_water(raster, baseline, params.water)
+    if afloat.model is None:
         return None
-    water = find_water(baseline, params.water)
-    sigma = hull_evidence(raster, baseline, model, params.water)
-    away = [cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (raster.valid, water)]
+    away = [cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (raster.valid, afloat.water)]
     # Without any such pixel: the largest float.
     unseen_m, land_m = (np.minimum(d, np.float32(1e6)) * np.float32(raster.grid.gsd_m) for d in away)
-    return _Scene(water, model, sigma, unseen_m, land_m)
+    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m)
 
 
 def _rise(change: Mapping[str, Plane]) -> Plane:
@@ -211,7 +209,8 @@ def _propose_one(
     ]
     evidence = ramp(float(np.dot(params.cue_weights, cues)), *params.evidence)
     confidence = params.max_confidence * float(np.prod(gates)) * evidence
-    count = _side_by_side(length_m, width_m, fill, params)
+    # Outlines of whole pixels are half a pixel too wide on either side.
+    count = _side_by_side(length_m - patch.gsd_m, width_m - patch.gsd_m, fill, params)
     flags = (() if patch.has_nir else ("water_without_nir",)) + (("rafted",) if count > 1 else ())
     return proposal(confidence, count, (1, count), flags)
 

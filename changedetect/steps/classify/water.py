@@ -99,6 +99,27 @@ class WaterModel:
     """Of open water it was taken from."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WaterLook:
+    """A look's water beside the baseline's; planes are (row, col)."""
+
+    water: Mask
+    """Where the baseline shows water."""
+    model: WaterModel | None
+    """None where too little open water is seen."""
+    sigma: Plane
+    """Evidence against being what the look's open water is; 0 off the water and without a model."""
+
+
+def look_at_water(raster: Raster, baseline: Baseline, params: WaterParams) -> WaterLook:
+    """Return a look's water and what stands out from it."""
+    water = find_water(baseline, params)
+    model = estimate_water(raster, baseline, params)
+    if model is None:
+        return WaterLook(water, None, np.zeros(water.shape, np.float32))
+    return WaterLook(water, model, hull_evidence(raster, baseline, model, params))
+
+
 def find_water(baseline: Baseline, params: WaterParams) -> Mask:
     """Return where the baseline shows water, (row, col); never asked of the scene, into which ships punch holes."""
     if {"green", "nir"} <= set(baseline.bands):
@@ -134,7 +155,7 @@ def estimate_water(raster: Raster, baseline: Baseline, params: WaterParams) -> W
         use = seen & (away > 1.5 * raster.grid.gsd_m)
     if use.sum() < params.min_open_px:
         return None
-    step = max(1, int(use.sum()) // 60_000)
+    step = max(1, int(use.sum()) // 25_000)
     after = np.stack([raster.band(name)[use][::step] for name in bands]).astype(np.float64)
     before = np.stack([baseline.band(name)[use][::step] for name in bands]).astype(np.float64)
     level, covariance = _robust_covariance(after - before, params.trimmed_share)
@@ -142,11 +163,20 @@ def estimate_water(raster: Raster, baseline: Baseline, params: WaterParams) -> W
     covariance += np.diag(np.maximum(floor, 1e-6) ** 2) / 2
     whitening = _whitening_of(covariance)
     offset = after - before - level[:, None]
-    far = np.einsum("ip,ip->p", whitening @ offset, whitening @ offset) > params.seed_sigma**2
+    far = _squares(offset, whitening.T @ whitening) > params.seed_sigma**2
     stray = None
     if far.sum() >= _MIN_STRAY:
         stray = _rows(_whitening_of(covariance + offset[:, far] @ offset[:, far].T / far.sum()))
     return WaterModel(bands, tuple(float(v) for v in level), _rows(whitening), stray, int(use.sum()))
+
+
+def _squares(values: NDArray[np.float64], form: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return x' form x for each column of (band, n)."""
+    return np.asarray((values * (form @ values)).sum(axis=0))
+
+
+def _inverse(form: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(form), np.float64)
 
 
 def _whitening_of(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -166,10 +196,10 @@ def _robust_covariance(values: NDArray[np.float64], trimmed: float) -> tuple[NDA
     centred = values - level[:, None]
     covariance = np.cov(centred) + 1e-12 * np.eye(len(values))
     for _ in range(5):
-        distance = np.einsum("ip,ij,jp->p", centred, np.linalg.inv(covariance), centred)
+        distance = _squares(centred, _inverse(covariance))
         kept = distance <= np.quantile(distance, 1 - trimmed)
         covariance = np.cov(centred[:, kept]) + 1e-12 * np.eye(len(values))
-    distance = np.einsum("ip,ij,jp->p", centred, np.linalg.inv(covariance), centred)
+    distance = _squares(centred, _inverse(covariance))
     return level, covariance * max(1.0, float(np.median(distance)) / float(chi2.ppf(0.5, len(values))))
 
 
@@ -257,22 +287,24 @@ def _steepest(planes: Plane) -> tuple[Plane, Plane]:
     return found[0], found[1]
 
 
-def mark_hulls(labels: NDArray[np.int32], raster: Raster, baseline: Baseline, params: WaterParams) -> NDArray[np.int32]:
+def mark_hulls(
+    labels: NDArray[np.int32], raster: Raster, baseline: Baseline, afloat: WaterLook, params: WaterParams
+) -> NDArray[np.int32]:
     """Return the labels with what stands out from the look's own water in place of what was labelled on water.
 
     Labels on land stay, cut at the shore; where too little open water is seen, all stay as they are.
     """
-    model = estimate_water(raster, baseline, params)
+    model = afloat.model
     if model is None:
         return labels
     gsd_m = raster.grid.gsd_m
-    hulls = segment(hull_evidence(raster, baseline, model, params), gsd_m, params)
-    afloat = _components(hulls)
-    if model.stray is not None:
+    hulls = segment(afloat.sigma, gsd_m, params)
+    parts = _components(hulls)
+    if model.stray is not None and hulls.any():
         sure = segment(hull_evidence(raster, baseline, replace(model, whitening=model.stray), params), gsd_m, params)
-        afloat = _split(afloat, sure & hulls, gsd_m, params)
-    ashore = np.where(find_water(baseline, params) | hulls, 0, labels)
-    return np.where(afloat > 0, afloat + ashore.max(), ashore).astype(np.int32)
+        parts = _split(parts, sure & hulls, gsd_m, params)
+    ashore = np.where(afloat.water | hulls, 0, labels)
+    return np.where(parts > 0, parts + ashore.max(), ashore).astype(np.int32)
 
 
 def _components(mask: Mask) -> NDArray[np.int32]:
@@ -314,7 +346,7 @@ def segment(evidence: Plane, gsd_m: float, params: WaterParams) -> Mask:
 
 
 def tell_water(
-    raster: Raster, baseline: Baseline, vessels: Sequence[BaseGeometry], params: WaterParams
+    raster: Raster, baseline: Baseline, afloat: WaterLook, vessels: Sequence[BaseGeometry], params: WaterParams
 ) -> NDArray[np.uint16]:
     """Return quality bits of a look, (row, col) uint16: WATER by the baseline, HAZE on water that could hide a ship.
 
@@ -324,27 +356,24 @@ def tell_water(
     something stands out as much as one that is no vessel (ice, foam, the rim of a cloud), and where too little open
     water is seen to tell.
     """
-    water = find_water(baseline, params)
-    model = estimate_water(raster, baseline, params)
-    bits = np.where(water, np.uint16(Quality.WATER), np.uint16(0))
-    if model is None:
-        return np.where(water, bits | np.uint16(Quality.HAZE), bits).astype(np.uint16)
-    evidence = hull_evidence(raster, baseline, model, params)
-    hull = hull_strength(raster, baseline, model, params)
-    veiled = evidence >= max(params.seed_sigma, params.veil_share * hull)
+    hull = hull_strength(raster, baseline, afloat, params)
+    veiled = afloat.sigma >= max(params.seed_sigma, params.veil_share * hull)
     if hull < params.seed_sigma:
-        veiled = water
+        veiled = afloat.water
     known = [shape.buffer(2 * raster.grid.gsd_m) for shape in vessels]
     if known and veiled.any():
         veiled = veiled & geometry_mask(known, raster.grid.shape, raster.grid.transform)
+    bits = np.where(afloat.water, np.uint16(Quality.WATER), np.uint16(0))
     return np.where(veiled, bits | np.uint16(Quality.HAZE), bits).astype(np.uint16)
 
 
-def hull_strength(raster: Raster, baseline: Baseline, model: WaterModel, params: WaterParams) -> float:
+def hull_strength(raster: Raster, baseline: Baseline, afloat: WaterLook, params: WaterParams) -> float:
     """Return the evidence in sigma that a dark hull would give on a look: it brightens the near infrared alone."""
-    water = find_water(baseline, params) & raster.valid
+    model, water = afloat.model, afloat.water & raster.valid
+    if model is None or not water.any():
+        return 0.0
     visible = [name for name in VISIBLE if name in model.bands] or list(model.bands)
-    level = float(np.median(np.mean([baseline.band(name)[water] for name in visible], axis=0))) if water.any() else 0.0
+    level = float(np.median(np.mean([baseline.band(name)[water] for name in visible], axis=0)))
     bright = ["nir"] if "nir" in model.bands else visible
     rise = np.array([params.hull_rise * level if name in bright else 0.0 for name in model.bands])
     return float(np.linalg.norm(np.asarray(model.whitening) @ rise))
