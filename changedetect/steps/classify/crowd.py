@@ -19,6 +19,7 @@ from changedetect.steps.classify.patch import (
     ramp,
     smallest_box,
 )
+from changedetect.steps.classify.sun import sun_over
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+_Z90 = 1.645
+"""Half of a normal law's 90 % interval, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,50 +49,73 @@ class CrowdParams:
     """Ground taken by the smallest group that counts, some fifteen people."""
     max_area_m2: Positive = 8000.0
     """Ground taken by the largest formation expected."""
-    min_width_m: Positive = 3.0
+    min_width_m: Positive = 4.0
     """Shorter side of the smallest group; narrower strips are edges, wires and the shadows of walls."""
     max_aspect: Positive = 10.0
     """Longer over shorter side; a column on the march is longer, but so is a hedge."""
-    min_fill: Share = 0.35
+    min_fill: Share = 0.45
     """Share of its smallest rectangle that a group fills; bent strips, the shadows of walls and rows, fill less."""
-    min_texture: Share = 0.05
+    min_texture: Share = 0.08
     """Variation at the scale of people over the mean change: smoother patches are tarpaulin, water or soil ..."""
-    sure_texture: Share = 0.14
+    sure_texture: Share = 0.16
     """... and from here on the patch is made of parts."""
     detail_m: Positive = 2.5
     """Anything larger than this is no person: the scale above which variation does not count as texture."""
-    min_contrast: Share = 0.1
+    min_contrast: Share = 0.12
     """Change of brightness as a share of the ground's."""
-    closing_m: Positive = 0.6
-    """Gaps between people that belong to the group's ground."""
-    edge_m: Annotated[float, Field(ge=0.0)] = 0.1
-    """Blur and shadows that the outline of a group has all around; taken off its ground."""
-    edge_ordered_m: Annotated[float, Field(ge=0.0)] = 0.3
-    """The same where ranks are resolved: pixels that fine show the shadows reach beyond the last rank."""
+    outline_share: Share = 0.35
+    """Share of the group's own darkening at which its outline lies."""
+    overhang_step_m: Positive = 1.0
+    """Step by which the ground is moved to measure how wide it lies to the sun."""
+    near_m: Positive = 1.8
+    """People this far beyond the outline belong to the group: between them the ground is as it was."""
+    closing_m: Positive = 0.9
+    """Gaps between people that belong to the group's ground, up to twice this: open order."""
     min_spacing_m: Positive = 0.65
     """Closest ranks people stand in."""
     max_spacing_m: Positive = 2.2
     """Widest drill formation (arm's length and a pace)."""
     min_peak: Positive = 30.0
-    """Power of both periods of a formation over the spectrum's background; a disordered crowd stays below."""
-    person_area_m2: Positive = 1.3
-    """Ground that one person darkens fully: 0.13 of body and 1.2 of shadow with the sun at 30 to 35 degrees."""
-    full_darkening: Share = 0.5
+    """Power of a formation's periods over the spectrum's background; a disordered crowd stays below."""
+    sure_peak: Positive = 60.0
+    """Where ranks are resolved, two periods at right angles do if the geometric mean of their powers is this ..."""
+    weak_peak: Positive = 15.0
+    """... and the weaker, blurred by shadows, has no less than this ..."""
+    square_deg: Positive = 12.0
+    """... within this."""
+    resolved_share: Positive = 0.52
+    """Pixels up to this share of the closest spacing resolve every formation."""
+    height_m: Positive = 1.73
+    """Of a person; with the sun's elevation it makes the length of shadows."""
+    body_area_m2: Positive = 0.12
+    """Ground that one person covers, seen from above."""
+    side_area_m2: Positive = 0.66
+    """Area that one person holds up to level light, between front and side view; over the tangent of the sun's
+    elevation it is the shadow."""
+    full_darkening: Share = 0.58
     """Relative darkening of ground wholly covered by people and their shadows, under some haze."""
+    unknown_sun_deg: Positive = 35.0
+    """Elevation taken where the hour of acquisition is not known (the sun would be below `min_sun_deg`)."""
+    min_sun_deg: Positive = 8.0
+    """Lower suns throw shadows beyond any counting."""
     usual_density_m2: Positive = 1.0
     """People per square metre of a formation: 0.75 to 1.0 m by 0.9 to 1.2 m each, and gaps."""
-    usual_weight: Share = 0.7
-    """Weight of the usual density beside the one from darkening (of logarithms): neither is known within a third."""
+    usual_spread: Positive = 0.35
+    """How much densities differ (standard deviation of logarithms): open order and loose groups have half of it."""
+    person_spread: Positive = 0.22
+    """The same of what one person darkens: build, coats, caps, and clothes as light as the ground."""
+    darkening_spread: Positive = 0.12
+    """The same of the full darkening: haze, light sky, clothes; it matters the more the denser people stand."""
+    period_spread: Positive = 0.1
+    """The same of a density from resolved ranks."""
+    ground_spread: Positive = 0.12
+    """The same of the ground that people take, from the outline of what is dark."""
     max_density_m2: Positive = 2.0
     """People per square metre at most (standing in ranks, not pressed)."""
     min_period_px: Positive = 2.3
     """Shorter periods cannot be told from longer ones that they mimic in pixels this coarse (aliasing)."""
     max_disagreement: Positive = 2.4
     """Largest factor between the counts by periods and by darkening; beyond it the periods are harmonics or aliases."""
-    spread_ordered: Positive = 1.25
-    """90 % factor of a count from the formation's own periods, measured on simulated formations."""
-    spread_signal: Positive = 1.75
-    """90 % factor of a count from darkening and ground taken: sun, clothes and spacing are not known."""
     max_confidence: Share = 0.95
     """Rules are never surer than this."""
 
@@ -113,43 +139,46 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
 
     Notes
     -----
-    People in ranks repeat: two independent peaks f1, f2 of the spatial spectrum give a density |f1 x f2|, and the count
-    is that times the ground taken. Without peaks (flag `count_from_ground`) the ground's coverage c = darkening / full
-    darkening gives n = -(A / a) ln(1 - c), the number of randomly placed figures of area a that cover it.
+    The count is the ground taken times a density. The ground is what is dark less the shadows that reach beyond the
+    last rank, on the side away from the sun of that moment. The density is a weighted mean (of logarithms) of what is
+    known: the usual one; the one that the ground's coverage c = darkening / full darkening gives; and that of ranks
+    that are resolved, where two independent peaks f1, f2 of the spatial spectrum give |f1 x f2|. One person covers
+    a = body + side area / tan(elevation); n people per square metre cover c = 1 - (1 - n a / m)^m with m about the
+    number of neighbours that one shadow crosses: none overlap for m = 1, all at random as m grows (Boolean model).
+    The interval holds 90 % if the spreads of all of these are as stated. Flag `count_from_ground`: no ranks resolved.
 
     References
     ----------
     Hall, Introduction to the Theory of Coverage Processes, 1988 (the Boolean model).
     """
-    rows = [_propose_one(geometry, raster, baseline, params) for geometry in detections.geometry]
+    times = detections["acquired"] if "acquired" in detections else [None] * len(detections)
+    rows = []
+    for geometry, acquired in zip(detections.geometry, times, strict=True):
+        sun = None if acquired is None else sun_over(raster.grid, acquired)
+        if sun is not None and sun[1] < params.min_sun_deg:
+            sun = None
+        rows.append(_propose_one(geometry, sun, raster, baseline, params))
     return proposals(rows, detections.index)
 
 
-def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: CrowdParams) -> dict[str, Any]:
+def _propose_one(
+    geometry: Any, sun: tuple[float, float] | None, raster: Raster, baseline: Baseline, params: CrowdParams
+) -> dict[str, Any]:
     if raster.grid.gsd_m > params.max_gsd_m:
         return proposal(0.0)
     patch = cut_patch(geometry, raster, baseline, 2.0)
     if patch is None:
         return proposal(0.0)
     change = _darkening(patch)
-    length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
     ground = _ground_taken(patch, change, params)
-    area_m2 = _inner_area_m2(ground, patch.gsd_m, params.edge_m)
+    mean = float(change[ground].mean()) if ground.any() else 0.0
+    if mean <= 0 or float(ground.sum()) * patch.gsd_m**2 < params.min_area_m2:
+        return proposal(0.0)
+    count, spread, ordered, area_m2 = count_people(change, ground, patch.gsd_m, sun, params)
     if area_m2 < params.min_area_m2:
         return proposal(0.0)
-    mean = float(change[ground].mean())
-    if mean <= 0:
-        return proposal(0.0)
-    texture = float(np.std(_detail(change, ground, patch.gsd_m, params)[ground])) / max(mean, 1e-9)
-    covered = min(mean / params.full_darkening, 0.9)
-    by_signal = min(-math.log(1.0 - covered) / params.person_area_m2, params.max_density_m2)
-    by_period = _formation_density(change, ground, patch.gsd_m, params)
-    by_ground = params.usual_density_m2**params.usual_weight * by_signal ** (1.0 - params.usual_weight)
-    ordered = 1 / params.max_disagreement <= by_period / by_signal <= params.max_disagreement
-    count = area_m2 * by_ground
-    if ordered:
-        count = _inner_area_m2(ground, patch.gsd_m, params.edge_ordered_m) * by_period
-    factor = params.spread_ordered if ordered else params.spread_signal
+    length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
+    texture = float(np.std(_detail(change, ground, patch.gsd_m, params)[ground])) / mean
     odds = [
         band_pass(
             area_m2,
@@ -161,11 +190,75 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, params: Crow
         ramp(length_m / width_m, params.max_aspect, 0.7 * params.max_aspect),
         ramp(fill, params.min_fill, params.min_fill + 0.2),
         ramp(mean, 0.5 * params.min_contrast, 2.0 * params.min_contrast),
+        ramp(mean, 1.2 * params.full_darkening, params.full_darkening),
         1.0 if ordered else 0.8,
     ]
     confidence = params.max_confidence * float(np.prod(odds)) ** 0.5
-    spread = (math.floor(count / factor), math.ceil(count * factor))
-    return proposal(confidence, max(1, round(count)), spread, () if ordered else ("count_from_ground",))
+    factor = math.exp(_Z90 * spread)
+    limits = (math.floor(count / factor), math.ceil(count * factor))
+    return proposal(confidence, max(1, round(count)), limits, () if ordered else ("count_from_ground",))
+
+
+def count_people(
+    change: Plane, ground: Mask, gsd_m: float, sun: tuple[float, float] | None, params: CrowdParams
+) -> tuple[float, float, bool, float]:
+    """Return the count, the standard deviation of its logarithm, whether ranks are resolved, and the ground in m2.
+
+    Parameters
+    ----------
+    change : ndarray
+        (row, col) loss of brightness over the ground's.
+    ground : ndarray
+        (row, col) True where the ground is dark with people or their shadows.
+    sun : (azimuth, elevation) in degrees or None
+        None: unknown; shadows of a usual length, in any direction, are then taken off the ground.
+    """
+    elevation = math.radians(sun[1] if sun else params.unknown_sun_deg)
+    shadow_m = params.height_m / math.tan(elevation)
+    inner = cv2.erode(ground.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    share = float(change[inner if inner.any() else ground].mean()) / params.full_darkening
+    person_m2 = params.body_area_m2 + params.side_area_m2 / math.tan(elevation)
+    crossed = max(1.0, shadow_m * math.sqrt(params.usual_density_m2))
+    signal = _packing(share, crossed) / person_m2
+    steep = math.log(_packing(1.05 * share, crossed) / _packing(share, crossed)) / math.log(1.05)
+    known = [
+        (params.usual_density_m2, params.usual_spread),
+        (signal, math.hypot(params.person_spread, params.darkening_spread * max(steep, 1.0 - share))),
+    ]
+    period = _formation_density(change, ground, gsd_m, params)
+    ordered = 1 / params.max_disagreement <= period / signal <= params.max_disagreement
+    if ordered:
+        known.append((period, params.period_spread))
+    weights = np.array([spread**-2.0 for _, spread in known])
+    density = math.exp(float(np.dot(weights, [math.log(value) for value, _ in known]) / weights.sum()))
+    area_m2 = float(ground.sum()) * gsd_m**2
+    azimuths = [sun[0]] if sun else [0.0, 45.0, 90.0, 135.0]
+    overhang_m2 = np.mean([_overhang_m2(ground, gsd_m, azimuth, shadow_m, share, params) for azimuth in azimuths])
+    area_m2 = max(area_m2 - float(overhang_m2), 0.2 * area_m2)
+    spread = math.hypot(float(weights.sum()) ** -0.5, params.ground_spread)
+    return area_m2 * min(density, params.max_density_m2), spread, ordered, area_m2
+
+
+def _packing(share: float, crossed: float) -> float:
+    """Return n a, the area of all figures per area of ground, of which a share is covered."""
+    return crossed * (1.0 - math.pow(1.0 - min(max(share, 0.02), 0.92), 1.0 / crossed))
+
+
+def _overhang_m2(
+    ground: Mask, gsd_m: float, azimuth_deg: float, shadow_m: float, share: float, params: CrowdParams
+) -> float:
+    """Return the dark ground beyond the last rank less the light ground before the first, where people stand alone."""
+    step_px = params.overhang_step_m / gsd_m
+    away = -math.sin(math.radians(azimuth_deg)) * step_px, math.cos(math.radians(azimuth_deg)) * step_px
+    reach = math.ceil(step_px) + 1
+    here = np.pad(ground.astype(np.float32), reach)
+    move = np.array([[1.0, 0.0, away[0]], [0.0, 1.0, away[1]]], np.float32)
+    moved = cv2.warpAffine(here, move, here.shape[::-1])
+    across_m = float(np.maximum(moved - here, 0.0).sum()) * gsd_m**2 / params.overhang_step_m
+    # the outline lies where the change falls to `outline_share` of the middle's; coverage rises as shadows add up
+    share = min(max(share, 0.02), 0.92)
+    begins = min(0.5, math.log(1.0 - params.outline_share * share) / math.log(1.0 - share))
+    return across_m * shadow_m * (1.0 - 2.0 * begins)
 
 
 def _darkening(patch: Patch) -> Plane:
@@ -177,19 +270,13 @@ def _darkening(patch: Patch) -> Plane:
 
 def _ground_taken(patch: Patch, change: Plane, params: CrowdParams) -> Mask:
     """Return the ground between and under the people, (row, col): changed pixels, gaps closed."""
-    near = cv2.dilate(patch.inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    reach = 2 * max(1, round(params.near_m / patch.gsd_m)) + 1
+    near = cv2.dilate(patch.inside.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
     level = float(np.quantile(change[patch.inside], 0.75))
-    taken = ((change > 0.35 * level) & near & patch.valid).astype(np.uint8)
+    taken = ((change > params.outline_share * level) & near & patch.valid).astype(np.uint8)
     side = 2 * max(1, round(params.closing_m / patch.gsd_m)) + 1
     closed = cv2.morphologyEx(taken, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     return np.asarray((closed > 0) & patch.valid)
-
-
-def _inner_area_m2(ground: Mask, gsd_m: float, edge_m: float) -> float:
-    """Return the area of the ground taken, less what blur and shadow add around it."""
-    contours, _ = cv2.findContours(ground.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    around_m = sum(cv2.arcLength(contour, closed=True) for contour in contours) * gsd_m
-    return max(0.0, float(ground.sum()) * gsd_m**2 - around_m * edge_m)
 
 
 def _detail(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> Plane:
@@ -204,6 +291,8 @@ def _detail(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> P
 def _formation_density(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> float:
     """Return people per square metre from the periods of the pattern; 0 where it has no two."""
     peaks, power = _spectral_peaks(_detail(change, ground, gsd_m, params), ground, gsd_m, params)
+    if len(peaks) and gsd_m <= params.resolved_share * params.min_spacing_m:
+        return _ranks_by_files(peaks, power, params)
     fitting: list[tuple[float, float]] = []
     for i in range(len(peaks)):
         for j in range(i):
@@ -220,12 +309,31 @@ def _formation_density(change: Plane, ground: Mask, gsd_m: float, params: CrowdP
     return max((density for explained, density in fitting if explained > 0.85 * most), default=0.0)
 
 
+def _ranks_by_files(peaks: NDArray[np.float64], power: NDArray[np.float64], params: CrowdParams) -> float:
+    """Return the density of the two periods at right angles of which the weaker is strongest; 0 without such.
+
+    Pixels this fine show every spacing as it is: no period is an alias of another. Shadows that fall along a diagonal
+    of the formation make its period the strongest: it has none across.
+    """
+    best, density = params.weak_peak, 0.0
+    for i in range(len(peaks)):
+        for j in range(i):
+            sizes = float(np.linalg.norm(peaks[i])), float(np.linalg.norm(peaks[j]))
+            skew = abs(float(peaks[i] @ peaks[j])) / (sizes[0] * sizes[1])
+            fits = params.max_spacing_m**-2 <= sizes[0] * sizes[1] <= params.max_density_m2
+            sure = power[i] * power[j] >= params.sure_peak
+            weaker = float(min(power[i], power[j])) ** 2
+            if fits and sure and skew < math.sin(math.radians(params.square_deg)) and weaker > best:
+                best, density = weaker, sizes[0] * sizes[1]
+    return density
+
+
 def _spectral_peaks(
     detail: Plane, ground: Mask, gsd_m: float, params: CrowdParams
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the strongest periods as frequencies (n, 2) per metre and the root of their power (n,).
 
-    Power is relative to the median of the spectrum at the same frequency; the strongest eight above `min_peak`.
+    Power is relative to the median of the spectrum at the same frequency; the strongest eight, strongest first.
     """
     size = cv2.getOptimalDFTSize(min(4 * max(detail.shape), 2048))
     power = np.abs(np.fft.fft2(detail * _taper(ground), (size, size))) ** 2
@@ -238,9 +346,11 @@ def _spectral_peaks(
     wanted &= (radius * gsd_m * params.min_period_px < 1.0) & ((fy > 0) | ((fy == 0) & (fx > 0)))
     frequencies = np.stack([fx[wanted], fy[wanted]], axis=1)
     strength = power[wanted]
+    resolved = gsd_m <= params.resolved_share * params.min_spacing_m
+    least = params.weak_peak if resolved else params.min_peak
     chosen: list[int] = []
     for at in np.argsort(-strength, kind="stable")[:4000].tolist():
-        if strength[at] < params.min_peak or len(chosen) == 8:
+        if strength[at] < least or len(chosen) == 8:
             break
         # Side lobes of a stronger period (the group is finite) lie nearer to it than any other period can.
         apart = [_distance(frequencies[at], frequencies[other]) for other in chosen]
