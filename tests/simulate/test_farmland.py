@@ -96,7 +96,7 @@ def test_mean_reflectance_does_not_depend_on_the_pixel(make_aoi):
 
 
 def test_huts_are_renovated_in_turn_seen_by_two_sensors(make_aoi):
-    huts = farmland(make_aoi, scenario="huts-renovated", size_m=320.0, seed=2)
+    huts = farmland(make_aoi, scenario="huts-renovated", size_m=320.0, seed=3)
     assert len(huts.scenes) == 12
     assert {scene.gsd_m for scene in huts.scenes} == {0.5, 3.0}
     status = huts.truth[huts.truth["class"] == "hut"]["status"].value_counts()
@@ -114,3 +114,23 @@ def test_one_land_at_ten_metres_too(make_aoi):
     assert mask.shape == dn.shape[1:]
     assert len(quiet.truth) == 0
     assert dn[3].std() > 200
+
+
+def test_snow_and_frost_keep_to_the_cold_months(make_aoi):
+    for seed in (116, 117, 118):
+        autumn, summer = (
+            farmland(make_aoi, size_m=120.0, seed=seed, planted=False, **dates)
+            for dates in ({}, {"start": "2024-05-20", "end": "2024-07-20"})
+        )
+        cold = [[s.draw.args[1].look.weather for s in world.scenes] for world in (autumn, summer)]
+        assert any(weather.snow for weather in cold[0])
+        assert not any(weather.snow or weather.frost for weather in cold[1])
+
+
+def test_fields_have_a_spring_of_their_own(make_aoi):
+    dates = {"start": "2024-03-20", "end": "2024-06-18"}
+    spring = farmland(make_aoi, size_m=300.0, seed=9, planted=False, n_scenes=2, **dates, **CLEAN)
+    before, after = (s.render()[0][:, 40:560, 40:560].astype(float) for s in spring.scenes)
+    greenness = [((dn[3] - dn[2]) / (dn[3] + dn[2])) for dn in (before, after)]
+    assert (greenness[1] - greenness[0] > 0.1).mean() > 0.1  # sown fields come up and leaves come out
+    assert (np.abs(np.log(after[2] / before[2])) > 0.3).mean() > 0.1

@@ -79,6 +79,19 @@ STORIES: tuple[tuple[tuple[str, float, float], ...], ...] = (
     (("ploughed", 225, 246), ("harrowed", 250, 285), ("sprouting", 268, 312)),
 )
 
+# what the first state of a story came from: (state, first day it can begin, last day)
+EARLIER: dict[str, tuple[tuple[str, float, float], ...]] = {
+    "stubble": (("sprouting", 55, 70), ("cereal", 136, 150)),
+    "ploughed": (("sprouting", 55, 70), ("cereal", 132, 144), ("stubble", 194, 210)),
+    "cereal": (("harrowed", 78, 96), ("sprouting", 104, 122)),
+    "maize": (("ploughed", 64, 92), ("harrowed", 104, 122), ("sprouting", 128, 144)),
+    "beet": (("ploughed", 60, 80), ("harrowed", 92, 108), ("sprouting", 116, 130)),
+    "meadow": (("meadow", 50, 70), ("mown", 134, 166)),
+    "mown": (("meadow", 50, 70), ("mown", 138, 160), ("meadow", 176, 186)),
+    "pasture": (("pasture", 50, 60),),
+    "fallow": (("fallow", 50, 60),),
+}
+
 
 def day_number(moment: datetime, lat_deg: float) -> float:
     """Return the day of the year as the fields count it: half a year on in the south."""
@@ -92,15 +105,16 @@ def age_colour(cover: Cover, age_days: float) -> NDArray[np.float64]:
     return np.asarray(np.asarray(cover.colour) * (1.0 - share) + np.asarray(cover.later) * share)
 
 
-# (in leaf, turning, bare) colours of a crown; day on which half the leaves have turned, day on which half are down
+# (in leaf, turning, bare) colours of a crown; days on which half the leaves have turned, are down
+# and, the spring before, are out
 OAK, POPLAR, BIRCH, FRUIT, SPRUCE, SHRUB = range(6)
-_LEAVES: tuple[tuple[Spectrum, Spectrum, Spectrum, float, float], ...] = (
-    ((0.024, 0.052, 0.032, 0.36), (0.045, 0.068, 0.095, 0.28), (0.062, 0.074, 0.088, 0.165), 294, 314),
-    ((0.028, 0.064, 0.038, 0.40), (0.052, 0.118, 0.125, 0.36), (0.070, 0.082, 0.094, 0.175), 278, 298),
-    ((0.028, 0.066, 0.040, 0.38), (0.050, 0.125, 0.140, 0.35), (0.078, 0.088, 0.100, 0.180), 274, 292),
-    ((0.030, 0.062, 0.042, 0.34), (0.045, 0.078, 0.090, 0.28), (0.064, 0.078, 0.092, 0.180), 290, 308),
-    ((0.020, 0.036, 0.026, 0.25), (0.020, 0.036, 0.026, 0.25), (0.020, 0.036, 0.026, 0.25), 900, 990),
-    ((0.030, 0.058, 0.044, 0.32), (0.050, 0.072, 0.090, 0.26), (0.062, 0.076, 0.092, 0.180), 288, 306),
+_LEAVES: tuple[tuple[Spectrum, Spectrum, Spectrum, float, float, float], ...] = (
+    ((0.024, 0.052, 0.032, 0.36), (0.045, 0.068, 0.095, 0.28), (0.062, 0.074, 0.088, 0.165), 294, 314, 124),
+    ((0.028, 0.064, 0.038, 0.40), (0.052, 0.118, 0.125, 0.36), (0.070, 0.082, 0.094, 0.175), 278, 298, 116),
+    ((0.028, 0.066, 0.040, 0.38), (0.050, 0.125, 0.140, 0.35), (0.078, 0.088, 0.100, 0.180), 274, 292, 108),
+    ((0.030, 0.062, 0.042, 0.34), (0.045, 0.078, 0.090, 0.28), (0.064, 0.078, 0.092, 0.180), 290, 308, 112),
+    ((0.020, 0.036, 0.026, 0.25), (0.020, 0.036, 0.026, 0.25), (0.020, 0.036, 0.026, 0.25), 900, 990, -99),
+    ((0.030, 0.058, 0.044, 0.32), (0.050, 0.072, 0.090, 0.26), (0.062, 0.076, 0.092, 0.180), 288, 306, 110),
 )
 N_SPECIES = len(_LEAVES)
 N_VARIANTS = 8
@@ -114,10 +128,11 @@ def leaf_tables(day: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.
     shade = rng.uniform(0.82, 1.18, (N_SPECIES, N_VARIANTS))
     colour = np.empty((N_SPECIES * N_VARIANTS, 4), np.float32)
     density = np.empty(N_SPECIES * N_VARIANTS, np.float32)
-    for species, (green, turning, bare, turns, falls) in enumerate(_LEAVES):
+    for species, (green, turning, bare, turns, falls, opens) in enumerate(_LEAVES):
         for k in range(N_VARIANTS):
             turned = 1.0 / (1.0 + np.exp(-(day - turns - late[species, k]) / 5.0))
             fallen = 1.0 / (1.0 + np.exp(-(day - falls - late[species, k]) / 4.0))
+            fallen = max(fallen, 1.0 / (1.0 + np.exp((day - opens - 0.6 * late[species, k]) / 4.0)))
             leafy = np.asarray(green) * (1 - turned) + np.asarray(turning) * turned
             index = species * N_VARIANTS + k
             colour[index] = shade[species, k] * (leafy * (1 - fallen) + np.asarray(bare) * fallen)

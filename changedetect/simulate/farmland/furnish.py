@@ -146,7 +146,7 @@ def scatter_bales(mosaic: Mosaic, moments: list[datetime], rng: np.random.Genera
     """Return bales lying on some stubble and mown fields between two looks, and wrapped ones by some yards."""
     solids = []
     for parcel in mosaic.parcels:
-        if parcel.states[0][2] not in ("stubble", "mown", "cereal", "meadow") or rng.random() > 0.10:
+        if parcel.autumn not in ("stubble", "mown", "cereal", "meadow") or rng.random() > 0.10:
             continue
         first = int(rng.integers(0, len(moments)))
         stay = (moments[first], moments[min(first + int(rng.integers(1, 4)), len(moments) - 1)])
@@ -154,7 +154,7 @@ def scatter_bales(mosaic: Mosaic, moments: list[datetime], rng: np.random.Genera
             continue
         x0, y0, x1, y1 = parcel.shape.bounds
         spots = rng.uniform((x0, y0), (x1, y1), (int(rng.poisson(parcel.shape.area / 900)), 2))
-        colour = _STRAW if parcel.states[0][2] != "mown" else _WRAP[int(rng.integers(3))]
+        colour = _STRAW if parcel.autumn != "mown" else _WRAP[int(rng.integers(3))]
         inner = parcel.shape.buffer(-3)
         solids += [
             Solid("tank", float(x), float(y), 0.0, 1.4, 1.4, 1.3, colour, start=stay[0], end=stay[1])

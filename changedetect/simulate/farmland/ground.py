@@ -161,10 +161,12 @@ def _enter_parcel(
     sun_deg, seed = light
     current = max((k for k, state in enumerate(parcel.states) if state[0] <= day or k == 0))
     began, lasting, state = parcel.states[current]
-    before = parcel.states[current - 1] if current else parcel.states[0]
+    earlier = max(current - 1, 0)
+    before = parcel.states[earlier]
     about = (parcel.heading_deg, day, sun_deg, seed * 7919 + code * 16)
-    _enter_state(table, 2 * code, state, day - began, about, current)
-    _enter_state(table, 2 * code + 1, before[2], day - before[0], about, max(current - 1, 0))
+    steps = [(k - parcel.n_early) % 64 for k in (current, earlier)]  # of the autumn's story 0 and on
+    _enter_state(table, 2 * code, state, day - began, about, steps[0])
+    _enter_state(table, 2 * code + 1, before[2], day - before[0], about, steps[1])
     angle = math.radians(parcel.heading_deg)
     table.sine[code], table.cosine[code] = math.sin(angle), math.cos(angle)
     table.sloth[code] = parcel.sloth

@@ -10,7 +10,7 @@ import shapely
 from shapely.affinity import rotate
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
-from changedetect.simulate.farmland.covers import STORIES
+from changedetect.simulate.farmland.covers import EARLIER, STORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,13 @@ class Parcel:
     """(day of the year on which work began, days it took, state), in order."""
     sloth: tuple[float, float]
     """Where in its patterns the parcel lies, metres: no two fields share their rows."""
+    n_early: int = 0
+    """How many of the states come before the autumn's story."""
+
+    @property
+    def autumn(self) -> str:
+        """The state in which the autumn's story finds it."""
+        return self.states[self.n_early][2]
 
 
 @dataclass(slots=True)
@@ -192,8 +199,13 @@ def _make_parcel(shape: Polygon, heading: float, story: int, rng: np.random.Gene
         lasting = 0.0 if k == 0 else float(rng.uniform(0.15, 1.0) if rng.random() < 0.7 else rng.uniform(1.0, 6.0))
         states.append((day, lasting, state))
         last = day + lasting
-    sloth = tuple(float(v) for v in rng.uniform(0, 500, 2))
-    return Parcel(shape, heading, tuple(states), sloth)  # type: ignore[arg-type]
+    sloth = (float(rng.uniform(0, 500)), float(rng.uniform(0, 500)))
+    own = np.random.default_rng(int(1000 * sloth[0]))
+    before = [
+        (float(own.uniform(first, last)), float(own.uniform(0.15, 2.0)), state)
+        for state, first, last in EARLIER[states[0][2]]
+    ]
+    return Parcel(shape, heading, (*before, *states), sloth, len(before))
 
 
 def draw_codes(mosaic: Mosaic) -> list[tuple[BaseGeometry, int]]:

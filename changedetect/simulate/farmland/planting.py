@@ -215,8 +215,11 @@ def lay_camp(planting: Planting, n: int, rng: np.random.Generator) -> list[Solid
     length, width = float(rng.uniform(12, 17)), float(rng.uniform(6, 8))
     columns, pitch = 2, min(width + 13.0, 0.07 * planting.place.size_m)
     rows = math.ceil(n / columns)
-    block = outline_box(0, 0, columns * (length + 9.0), rows * pitch, heading)
-    room = _find_room(planting, block, rng)
+    room = None
+    for turn in (0.0, 40.0, 80.0, 120.0, 160.0):
+        if room is None:
+            heading += turn
+            room = _find_room(planting, outline_box(0, 0, columns * (length + 9.0), rows * pitch, heading), rng)
     if room is None:
         return []
     angle, roof = math.radians(heading), ROOFS[int(rng.integers(1, 5))]

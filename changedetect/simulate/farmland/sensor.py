@@ -118,21 +118,20 @@ def gather_light(
     per_pixel = grid.gsd_m / cell_m
     smear, lens, off_px = optics
     across, along = _line_kernel(per_pixel, 0.0, lens), _line_kernel(per_pixel, smear, lens)
-    sharp = np.asarray(cv2.sepFilter2D(light, -1, across, along, borderType=cv2.BORDER_REFLECT_101), np.float32)
-    # an eighth of the light strays to pixels around
-    halo = cv2.blur(cv2.blur(sharp, (_odd(2.2 * per_pixel),) * 2), (_odd(1.6 * per_pixel),) * 2)
-    sharp *= np.float32(0.88)
-    sharp += np.float32(0.12) * halo
-    del halo
+    stray = [(_odd(2.2 * per_pixel),) * 2, (_odd(1.6 * per_pixel),) * 2]
     col, row = _trace(place, grid, aim, cell_m)
     image = np.empty((*grid.shape, 4), np.float32)
     swing = off_px * per_pixel
     # the bands are imaged one after the other: the inner two and the outer two lie on either side of the truth
     for band, part in enumerate((0.6, -0.8, -0.4, 0.6)):
+        plane = np.ascontiguousarray(light[..., band])
+        sharp = np.asarray(cv2.sepFilter2D(plane, -1, across, along, borderType=cv2.BORDER_REFLECT_101), np.float32)
+        # an eighth of the light strays to pixels around
+        wide = cv2.addWeighted(sharp, 0.88, cv2.blur(cv2.blur(sharp, stray[0]), stray[1]), 0.12, 0.0)
         # twice as fine, then linear: a cubic kernel of few taps would move edges by hundredths of a pixel
-        plane = cv2.resize(np.ascontiguousarray(sharp[..., band]), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        finer = cv2.resize(wide, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         at = [2.0 * (c + np.float32(part * swing * side)) + 0.5 for c, side in ((col, 0.7), (row, 1.0))]
-        image[..., band] = cv2.remap(plane, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        image[..., band] = cv2.remap(finer, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return image
 
 

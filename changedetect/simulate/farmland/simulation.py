@@ -56,7 +56,7 @@ def simulate_farmland(aoi: Aoi, params: SimulateParams) -> Simulation:
     mosaic = lay_out(place, streams[0])
     trees = plant_trees(place, mosaic, streams[1])
     farms = build_farms(mosaic, streams[2])
-    calendar, looks = plan_looks(story, params, place.lon_deg, streams[3])
+    calendar, looks = plan_looks(story, params, (place.lon_deg, place.lat_deg), streams[3])
     moments = [look.acquired for look in looks]
     planting = Planting(place, mosaic, place.extent)
     if params.planted:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.simulate.farmland.covers import day_number
 from changedetect.simulate.farmland.place import draw_moment, make_calendar, pick_days
 from changedetect.simulate.farmland.planting import (
     HUT_KINDS,
@@ -119,23 +120,23 @@ STORIES = {
 
 
 def plan_looks(
-    story: Story, params: SimulateParams, lon_deg: float, rng: np.random.Generator
+    story: Story, params: SimulateParams, lonlat: tuple[float, float], rng: np.random.Generator
 ) -> tuple[Calendar, list[Look]]:
     """Return the calendar of a story and its looks; the weather is the seed's: some autumns are wet, some white."""
     calendar = make_calendar(params, story.days)
     climate = str(rng.choice(["dry", "wet", "early-snow"], p=[0.45, 0.35, 0.20]))
     looks, gsd_m = [], params.gsd_m or 0.5
     drawn = [
-        (draw_moment(rng, calendar.at(day), lon_deg), _draw_weather(k, story, climate, rng))
+        (draw_moment(rng, calendar.at(day), lonlat[0]), _draw_weather(k, story, climate, rng))
         for k, day in enumerate(story.days)
     ]
     for k in pick_days(params, len(story.days)):
         moment, weather = drawn[k]
-        share = params.cloud
-        weather = Weather(
-            min(weather.cloud * share, 0.995), weather.veil * share, weather.haze * share,
-            weather.wet, weather.snow, weather.frost, weather.masked,
-        )  # fmt: skip
+        share, day = params.cloud, day_number(moment, lonlat[1])
+        snow = weather.snow if day > 284 or day < 90 else 0.0
+        frost = weather.frost if day > 271 or day < 118 else 0.0
+        above = (min(weather.cloud * share, 0.995), weather.veil * share, weather.haze * share)
+        weather = Weather(*above, weather.wet, snow, frost, weather.masked)
         looks.append(Look(moment, gsd_m * (COARSER if story.coarse[k] else 1.0), weather))
     return calendar, looks
 
