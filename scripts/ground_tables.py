@@ -138,7 +138,7 @@ def describe(member: Member, pair: Compared, seen: Seen, config: Config) -> gpd.
     """Return the candidates of one look as the classifier sees them, all of them, whatever they are called."""
     data = {"name": ["all"], "targets": [(*RULES, "other")]}
     zone = gpd.GeoDataFrame(data, geometry=[seen.stack.grid.extent], crs=seen.stack.grid.crs)
-    return describe_changes(member, pair, seen.stack.grid, zone, config)
+    return describe_changes(member, pair, seen.stack.grid, zone, config, seen.stack.reference.scene)
 
 
 def name_truly(found: gpd.GeoDataFrame, truth: gpd.GeoDataFrame, gsd_m: float) -> list[dict[str, Any]]:

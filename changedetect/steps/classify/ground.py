@@ -92,8 +92,10 @@ class GroundParams:
     """Two of a kind are chance."""
     group_area_ratio: Annotated[float, Field(gt=1.0)] = 3.5
     """Like parts: the areas of most lie within this factor of the median."""
-    learned: bool = False
+    learned: bool = True
     """Whether what was learned from simulated scenes decides (within the limits of size above), or the rules alone."""
+    min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """A class less likely than this, as learned, is not told: more often than not it would be wrong."""
     veto_margin: Annotated[float, Field(ge=0.0)] = 2.0
     """How far, in units of their softness, sizes may lie beyond their limits before a class is ruled out."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
@@ -267,7 +269,7 @@ def _propose(detections: gpd.GeoDataFrame, name: str, params: GroundParams) -> p
     rows = []
     for row, by_rules, learned in zip(table, chances, learned_confidence(table, params), strict=True):
         number, low, high = count_items(row, params) if name == "equipment" else (1, 1, 1)
-        confidence = by_rules if learned is None else learned[name]
+        confidence = by_rules if learned is None else learned[name] * (learned[name] >= params.min_chance)
         flags = _flags(row, params)
         rows.append({"confidence": confidence, "count": number, "count_low": low, "count_high": high, "flags": flags})
     columns = ["confidence", "count", "count_low", "count_high", "flags"]
