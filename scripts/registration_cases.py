@@ -1,6 +1,6 @@
 """Measure the registration: simulated pairs of known displacement, pairs that cannot be registered, and real pairs.
 
-    python scripts/registration_cases.py [--seeds 1-8] [--cache DIR] [--real ../shared/real] [SET...]
+    python scripts/registration_cases.py [--seeds 1-8] [--cache DIR] [--real ../shared/real] [SET or real pair...]
 
 `cases()` names the sets, `run_case(name, seed)` measures one pair; a table per set is printed.
 """
@@ -11,14 +11,17 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rasterio
+from rasterio.warp import transform_bounds
+from registration_patterns import PATTERNS, Case, north_up
 from shapely.geometry import box
 
 from changedetect.core.grid import Grid
@@ -33,7 +36,7 @@ from changedetect.simulate.atmosphere import apply_sky, make_product_mask, make_
 from changedetect.simulate.plan import Plan, make_frame
 from changedetect.simulate.render import render_look
 from changedetect.simulate.sensor import find_displacement
-from changedetect.simulate.terrain import WATER, make_fractal
+from changedetect.simulate.terrain import WATER
 from changedetect.steps.mask import MaskParams, buffer_mask
 from changedetect.steps.register import RegisterParams, estimate_shift
 
@@ -67,18 +70,6 @@ class Setup:
     world: str = "steppe"
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A pair with what is true of it."""
-
-    moving: Raster
-    reference: Raster
-    truth: np.ndarray | None
-    """(2, row, col) px; None where no answer can be right."""
-    land: np.ndarray
-    """(row, col) True where the error is judged: land, clear in both."""
-
-
 _LATE, _WINTER = ("2024-07-20", "2024-10-28"), ("2024-10-20", "2024-12-10")
 _PAN, _INFRARED = (0.3, 0.35, 0.35, 0.0), (0.0, 0.15, 0.25, 0.6)
 
@@ -110,13 +101,13 @@ SETUPS = {
 
 def cases() -> tuple[str, ...]:
     """Return the names of all sets that are simulated or made here."""
-    return (*SETUPS, *_MADE)
+    return (*SETUPS, *PATTERNS)
 
 
 def make_case(name: str, seed: int) -> Case:
     """Return the pair of a set and seed."""
-    if name in _MADE:
-        return _MADE[name](seed)
+    if name in PATTERNS:
+        return PATTERNS[name](seed)
     if name.startswith("farmland-"):
         return _simulate_pair(replace(SETUPS[name.removeprefix("farmland-")], world="farmland"), seed)
     return _simulate_pair(SETUPS[name], seed)
@@ -175,14 +166,10 @@ def _cached(name: str, seed: int, folder: Path | None) -> Case:
         )
     with np.load(path) as z:
         gsd_m, left, top = z["grid"]
-        grid = Grid(str(z["crs"]), _north_up(left, top, gsd_m), z["land"].shape)
+        grid = Grid(str(z["crs"]), north_up(left, top, gsd_m), z["land"].shape)
         bands = tuple(map(str, z["bands"]))
         moving, still = (Raster(z[f"{k}_data"], z[f"{k}_quality"], grid, bands, "dn") for k in ("moving", "reference"))
         return Case(moving, still, z["truth"] if z["truth"].size else None, z["land"])
-
-
-def _north_up(left: float, top: float, gsd_m: float) -> rasterio.Affine:
-    return rasterio.Affine(gsd_m, 0.0, left, 0.0, -gsd_m, top)
 
 
 def _simulate_pair(setup: Setup, seed: int) -> Case:
@@ -309,114 +296,79 @@ def _mix(raster: Raster, weights: tuple[float, ...]) -> Raster:
     return Raster(np.ascontiguousarray(data), raster.quality.copy(), raster.grid, ("pan",), raster.unit)
 
 
-_MADE_GRID = Grid("EPSG:32652", _north_up(700_000, 4_900_000, 0.5), (512, 512))
-_LIGHT = np.array([700.0, 900.0, 1000.0, 2200.0], np.float32)[:, None, None]
+def run_real(name: str, real: Path, params: RegisterParams | None = None) -> dict[str, object]:
+    """Return how a real pair closes: |there and back| in px (median, 90 %), the CE90 of both ways and their shift."""
+    grid, scenes = _REAL[name](real)
+    rasters = [read(scene, grid) for scene in scenes]
+    began = time.process_time()
+    there, back = (estimate_shift(b, a, params or RegisterParams()) for a, b in (rasters, rasters[::-1]))
+    out: dict[str, object] = {"set": name, "status": there.status, "reason": there.reason, "back": back.status}
+    out["cpu_s"] = (time.process_time() - began) / 2
+    if not (there.usable and back.usable):
+        return out
+    u, v = there.displacement_px(grid), back.displacement_px(grid)
+    row, col = np.indices(grid.shape, np.float32)
+    v_there = np.stack([cv2.remap(plane, col + u[1], row + u[0], cv2.INTER_LINEAR) for plane in v])
+    miss = np.hypot(*(u + v_there))[EDGE_PX:-EDGE_PX, EDGE_PX:-EDGE_PX]
+    out |= {"shift_rows_px": float(np.median(u[0])), "shift_cols_px": float(np.median(u[1]))}
+    out |= {"closure_px": float(np.median(miss)), "closure_p90_px": float(np.quantile(miss, 0.9))}
+    return {
+        **out,
+        "ce90_px": float(there.ce90_m or 0) / grid.gsd_m,
+        "back_ce90_px": float(back.ce90_m or 0) / grid.gsd_m,
+    }
 
 
-def _pattern(seed: int, draw: Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]) -> Case:
-    """Return a pair of scenes that share a pattern, moved by up to 20 px, and nothing else but slow brightness."""
-    rng = np.random.default_rng([seed, 11])
-    shift = rng.uniform(-20, 20, 2)
-    y, x = np.indices(_MADE_GRID.shape, np.float64)
-    state = rng.integers(1 << 31)
-    rasters = []
-    for v, w in ((0.0, 0.0), tuple(shift)):
-        # the moving scene shows at p what the reference has at p - shift
-        shape = draw(np.random.default_rng(state), y - v, x - w)
-        own = 0.10 * make_fractal(rng, _MADE_GRID.shape, 256, 16, 0.8) + 0.04 * make_fractal(
-            rng, _MADE_GRID.shape, 8, 1, 0.3
-        )
-        data = _LIGHT * (1.0 + 0.25 * shape + own)[None].astype(np.float32)
-        rasters.append(
-            Raster.make(
-                data + rng.normal(0, 12, (4, *_MADE_GRID.shape)), _MADE_GRID, ("blue", "green", "red", "nir"), "dn"
-            )
-        )
-    truth = np.ones((2, *_MADE_GRID.shape), np.float32) * shift.astype(np.float32)[:, None, None]
-    land = np.zeros(_MADE_GRID.shape, bool)
-    land[40:-40, 40:-40] = True
-    return Case(rasters[1], rasters[0], truth, land)
+def _real_scene(name: str, assets: Iterable[tuple[str, tuple[Path, ...], int]], gsd_m: float) -> Scene:
+    files = tuple(Asset(band, tuple(map(str, paths)), index) for band, paths, index in assets)
+    return Scene(name, datetime(2020, 1, 1, tzinfo=UTC), files, gsd_m, box(-180, -90, 180, 90))
 
 
-def _furrows(seed: int) -> Case:
-    def draw(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        angle, spacing = rng.uniform(0, np.pi), rng.uniform(4, 14)
-        return np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / spacing)
-
-    return _pattern(seed, draw)
-
-
-def _orchard(seed: int) -> Case:
-    def draw(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        angle, spacing = rng.uniform(0, np.pi / 2), rng.uniform(8, 24)
-        a, b = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        rows = np.cos(2 * np.pi * a / spacing), np.cos(2 * np.pi * b / (spacing * rng.uniform(0.8, 1.25)))
-        return 2.0 * np.clip(rows[0] + rows[1] - 0.8, 0, None)
-
-    return _pattern(seed, draw)
+def _naip(year: int, real: Path) -> tuple[Grid, list[Scene]]:
+    folder = real / "naip-timeseries"
+    paths = [next(folder.glob(f"*_{y}*.tif")) for y in (2012, year)]
+    with rasterio.open(paths[0]) as file:
+        grid = Grid.from_bounds(file.crs.to_string(), file.bounds, 1.0)
+    grid = grid.crop(*(slice(n // 2 - 500, n // 2 + 500) for n in grid.shape))
+    bands = ("red", "green", "blue", "nir")
+    return grid, [_real_scene(p.stem, [(b, (p,), k) for k, b in enumerate(bands, 1)], 1.0) for p in paths]
 
 
-def _parade_lines(seed: int) -> Case:
-    def draw(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        angle, spacing = rng.uniform(0, np.pi / 2), rng.uniform(16, 60)
-        a, b = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        away = np.minimum(*(np.abs((c / spacing + 0.5) % 1.0 - 0.5) * spacing for c in (a, b)))
-        return 1.5 * np.clip(1.5 - away, 0.0, 1.0)
-
-    return _pattern(seed, draw)
-
-
-def _road(seed: int) -> Case:
-    """One straight edge: the shift along it cannot be told."""
-
-    def draw(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        angle = rng.uniform(0, np.pi)
-        away = (x - 256) * np.cos(angle) + (y - 256) * np.sin(angle)
-        return 1.5 * np.clip(6.0 - np.abs(away), 0.0, 1.0) + 0.6 * np.clip(away, 0.0, 1.0)
-
-    return _pattern(seed, draw)
+def _joplin(real: Path) -> tuple[Grid, list[Scene]]:
+    grid = Grid.from_bounds("EPSG:26915", (366900.0, 4103600.0, 367500.0, 4104200.0), 0.6)
+    scenes = []
+    for part in ("pre", "post"):
+        tiles = tuple(sorted((real / "xview2-joplin" / "input" / part).glob("*.tif")))
+        scenes.append(_real_scene(part, [(b, tiles, k) for k, b in enumerate(("red", "green", "blue"), 1)], 0.6))
+    return grid, scenes
 
 
-def _waves(seed: int) -> Case:
-    """Open water: every look has its own waves and glint."""
-    rng = np.random.default_rng([seed, 12])
-    rasters = []
-    for _ in range(2):
-        wave = make_fractal(rng, _MADE_GRID.shape, 128, 2, 0.5)
-        data = _LIGHT * 0.3 * (1.0 + rng.uniform(0.02, 0.3) * wave)[None]
-        rasters.append(
-            Raster.make(
-                data + rng.normal(0, 12, (4, *_MADE_GRID.shape)), _MADE_GRID, ("blue", "green", "red", "nir"), "dn"
-            )
-        )
-    return Case(*rasters, None, np.ones(_MADE_GRID.shape, bool))
+def _city(city: str, real: Path) -> tuple[Grid, list[Scene]]:
+    folder = real / "oscd-sentinel2" / "Images" / city
+    bands = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08"}
+    scenes = []
+    for date in ("imgs_1", "imgs_2"):
+        files = [(band, (next((folder / date).glob(f"*_{code}.tif")),), 1) for band, code in bands.items()]
+        scenes.append(_real_scene(date, files, 10.0))
+    with rasterio.open(next((folder / "imgs_1").glob("*_B04.tif"))) as file:
+        west, _, east, north = file.bounds
+        zone = 32600 + int(((west + east) / 2 + 180) // 6) + 1 + (100 if north < 0 else 0)
+        grid = Grid.from_bounds(f"EPSG:{zone}", transform_bounds(file.crs, f"EPSG:{zone}", *file.bounds), 10.0)
+    return grid, scenes
 
 
-def _fixed_pattern(seed: int) -> Case:
-    """Two places, with the same stripes of a detector and blocks of a compression on both: what agrees is no ground."""
-    rng = np.random.default_rng([seed, 13])
-    column = rng.normal(0, 0.01, _MADE_GRID.shape[1])
-    block = 0.01 * ((np.arange(512) % 8 == 0)[:, None] | (np.arange(512) % 8 == 0)[None, :])
-    rasters = []
-    for _ in range(2):
-        own = 0.25 * make_fractal(rng, _MADE_GRID.shape, 256, 1, 0.6)
-        data = _LIGHT * (1.0 + own + column[None, :] + block)[None]
-        rasters.append(
-            Raster.make(
-                data + rng.normal(0, 12, (4, *_MADE_GRID.shape)), _MADE_GRID, ("blue", "green", "red", "nir"), "dn"
-            )
-        )
-    return Case(*rasters, None, np.ones(_MADE_GRID.shape, bool))
-
-
-_MADE = {
-    "furrows": _furrows,
-    "orchard": _orchard,
-    "parade-lines": _parade_lines,
-    "one-road": _road,
-    "water": _waves,
-    "fixed-pattern": _fixed_pattern,
+CITIES = ("saclay_e", "aguasclaras", "mumbai", "paris", "rennes")
+_REAL = {
+    **{city: partial(_city, city) for city in CITIES},
+    "naip-2017": partial(_naip, 2017),
+    "naip-2020": partial(_naip, 2020),
+    "joplin": _joplin,
 }
+
+
+def real_cases() -> tuple[str, ...]:
+    """Return the names of the real pairs."""
+    return tuple(_REAL)
 
 
 def summarize(rows: Iterable[dict[str, object]]) -> str:
@@ -450,9 +402,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=_seeds, default=_seeds("1-4"))
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--real", type=Path, default=ROOT.parent / "shared" / "real")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    for name in arguments.sets:
+    for name in [name for name in arguments.sets if name in _REAL]:
+        sys.stdout.write(", ".join(_show(k, v) for k, v in run_real(name, arguments.real).items()) + "\n")
+        sys.stdout.flush()
+    for name in [name for name in arguments.sets if name not in _REAL]:
         rows = [run_case(name, seed, cache=arguments.cache) for seed in arguments.seeds]
         sys.stdout.write(summarize(rows) + "\n")
         for row in rows if arguments.verbose else ():
