@@ -46,7 +46,7 @@ from changedetect.stack import Member, Stack, build_stack, list_members, plan_me
 from changedetect.steps.classify import classify
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
-from changedetect.steps.detect import detect
+from changedetect.steps.detect import detect, expected_false_alarms
 from changedetect.steps.explain import View, explain, trim_shadows
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
@@ -199,6 +199,8 @@ def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], c
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
     scoring = partial(change_score, noise=noise, params=config.score)
     score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m))
+    needed, rate = expected_false_alarms(score, baseline, raster, config.detect)
+    noise = replace(noise, threshold_sigma=needed, false_alarms_per_km2=rate)
     return Compared(raster, baseline, gain, noise, score)
 
 

@@ -153,9 +153,9 @@ class Noise:
     model: dict[str, Any] = field(default_factory=dict)
     """Coefficients, JSON-able; made and read by `steps.score` alone."""
     threshold_sigma: float = 0.0
-    """Seed threshold in force."""
+    """Strength an object needs to be told; raised where `detect.max_false_alarms_per_km2` asks for it."""
     false_alarms_per_km2: float | None = None
-    """Expected at that threshold from the scene's own null distribution; None if it cannot be told."""
+    """Objects that the scene's own background is expected to put above that; None if it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

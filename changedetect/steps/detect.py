@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import cv2
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int32]
 
 _BOX = np.ones((3, 3), np.uint8)
+_LEAST_KM2 = 0.01
+"""Less ground than this says nothing of rates."""
+_MOST_RISE = 5.0
+"""Thresholds rise by at most this: what is left then is for the rules of the classes."""
+_WEAK_SHARE = 0.6
+"""Objects from this share of the thresholds on are looked at for the background's tail."""
 _VISIBLE = ("blue", "green", "red", "pan")
 
 
@@ -40,6 +47,9 @@ class DetectParams:
     """Half a van; smaller patches are people, glints and noise."""
     min_area_px: Annotated[int, Field(ge=1)] = 4
     """Fewer pixels than this are no object at any resolution."""
+    max_false_alarms_per_km2: Annotated[float, Field(gt=0.0)] | None = None
+    """Objects per km2 that the scene's own background may put above the thresholds; where more are expected they rise
+    until no more are. None leaves the thresholds as set."""
     max_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """If more of the valid ground fires it is not a set of objects (snow, haze): thresholds rise until no more does."""
     shadow_darkening: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
@@ -101,6 +111,10 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     free = np.where(usable, np.abs(score.band("free")), np.float32(0)) if "free" in score.bands else strength
     seed, grow = _thresholds(strength, usable, params)
     scale = score.grid.gsd_m
+    if params.max_false_alarms_per_km2 is not None:
+        rise = _rise(background_tail(score, baseline, raster, params), params)
+        seed, grow = seed * rise, grow * math.sqrt(rise)
+        params = replace(params, object_sigma=params.object_sigma * rise)
     bright = _objects(free, usable, (seed, grow), params.min_area_m2, scale, params)
     fine = scale <= params.sliver_width_m / 2 and len(raster.bands) > 1
     if fine:
@@ -115,6 +129,81 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     mask = mask | _compact(free, mask, usable, (seed, grow), scale, params)
     count, labels = _components(mask)
     return _number(labels, np.arange(count) > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How many objects the background puts above a strength: `per_km2` from `base` on, falling by e per e^`scale`."""
+
+    per_km2: float
+    base: float
+    scale: float
+
+    def beyond(self, sigma: float) -> float:
+        """Return the objects per km2 that are expected to be stronger than `sigma`."""
+        return float(self.per_km2 * max(sigma / self.base, 1.0) ** (-1.0 / self.scale))
+
+
+def background_tail(score: Raster, baseline: Baseline, raster: Raster, params: DetectParams) -> Tail | None:
+    """Return the tail of the strengths of what the scene's background makes of objects; None with too little ground.
+
+    Notes
+    -----
+    Objects are cut at lower thresholds. Those too weak for the thresholds in force are background, but for a few; a
+    power law fitted to them, cut off where the others begin, says how many of the others are background too (rims of
+    cloud and crowns have no lighter tail). One object more than was seen is counted, so that a small calm scene does
+    not promise what it cannot know.
+    """
+    usable = score.valid & raster.valid & baseline.valid
+    km2 = float(usable.sum()) * score.grid.gsd_m**2 / 1e6
+    if km2 < _LEAST_KM2:
+        return None
+    strength = np.abs(score.band("score"))
+    if "free" in score.bands:
+        darkened = score.band("light") < -params.shadow_darkening
+        strength = np.maximum(np.abs(score.band("free")), np.where(darkened, strength, np.float32(0)))
+    strength = np.where(usable, strength, np.float32(0))
+    seed, grow = _thresholds(strength, usable, params)
+    base, reach = params.object_sigma * _WEAK_SHARE, -math.log(_WEAK_SHARE)
+    weak = (seed * _WEAK_SHARE, grow)
+    mask = _objects(strength, usable, weak, params.min_area_m2, score.grid.gsd_m, params, base)
+    count, labels = _components(mask)
+    high = _quantile_by_label(labels, strength, np.arange(count) > 0, 0.95)[1:]
+    excess = np.log(np.maximum(high[high < params.object_sigma], base) / base)
+    scale = _cut_scale(float(np.append(excess, reach / 2).mean()), reach)
+    return Tail((excess.size + 1) / -math.expm1(-reach / scale) / km2, base, scale)
+
+
+def expected_false_alarms(
+    score: Raster, baseline: Baseline, raster: Raster, params: DetectParams
+) -> tuple[float, float | None]:
+    """Return the strength an object needs (sigma) and the objects per km2 that the background puts above it.
+
+    Classes and what explains a change come after, and only lower the figure. None with too little ground to tell.
+    """
+    tail = background_tail(score, baseline, raster, params)
+    needed = params.object_sigma * _rise(tail, params)
+    return needed, None if tail is None else tail.beyond(needed)
+
+
+def _cut_scale(mean: float, reach: float) -> float:
+    """Return the scale of an exponential whose values below `reach` have a mean, by bisection."""
+    low, high = 0.02 * reach, 3.0 * reach
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        if middle - reach / math.expm1(reach / middle) < mean:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _rise(tail: Tail | None, params: DetectParams) -> float:
+    """Return the factor by which thresholds must rise to leave at most the false alarms that are allowed."""
+    if tail is None or params.max_false_alarms_per_km2 is None:
+        return 1.0
+    needed = tail.base * max(tail.per_km2 / params.max_false_alarms_per_km2, 1.0) ** tail.scale
+    return float(min(max(needed / params.object_sigma, 1.0), _MOST_RISE))
 
 
 def _objects(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from score_scenes import ground, make_grid, paint, shot
@@ -8,7 +10,7 @@ from changedetect.core.quality import Quality
 from changedetect.core.raster import Raster
 from changedetect.errors import GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
-from changedetect.steps.detect import DetectParams, detect
+from changedetect.steps.detect import DetectParams, detect, expected_false_alarms
 
 SIDE = 64
 PLAIN = np.full((4, SIDE, SIDE), 0.2, np.float32)
@@ -152,3 +154,44 @@ def test_other_grids_are_refused() -> None:
     score = Raster.make(np.zeros((2, 32, 32)), make_grid(32), ("score", "light"), "sigma")
     with pytest.raises(GridError, match="detect: grids differ"):
         detect(score, fit_baseline([raster], BaselineParams()), shot(paint(ground(64), (1, 5, 1, 5), 2.0), 1), PARAMS)
+
+
+def quiet(seed: int, side: int = 512) -> tuple[Raster, Raster]:
+    """A scene without change whose score has a heavy tail of blobs, and the image itself."""
+    rng = np.random.default_rng(seed)
+    score = np.zeros((side, side), np.float32)
+    for row, col, strength in zip(*rng.integers(10, side - 20, (2, 90)), 3 * rng.random(90) ** -0.35, strict=True):
+        score[row : row + 8, col : col + 8] = strength
+    grid = make_grid(side)
+    flat = np.full((4, side, side), 0.2, np.float32)
+    planes = np.stack([score, np.zeros_like(score), score])
+    return (
+        Raster.make(planes, grid, ("score", "light", "free"), "sigma"),
+        Raster.make(flat, grid, ("blue", "green", "red", "nir"), "reflectance"),
+    )
+
+
+def test_the_stated_rate_is_the_rate_and_a_limit_is_kept() -> None:
+    stated, found, kept, limit = 0.0, 0, 0, 60.0
+    params = DetectParams(seed_sigma=6.0, grow_sigma=2.5, object_sigma=6.0, max_hole_m2=0.0)
+    for seed in range(8):
+        score, image = quiet(seed)
+        baseline = fit_baseline([image], BaselineParams())
+        needed, rate = expected_false_alarms(score, baseline, image, params)
+        assert needed == 6.0
+        stated += rate * 512**2 * 0.25e-6
+        found += detect(score, baseline, image, params).max()
+        strict = replace(params, max_false_alarms_per_km2=limit)
+        kept += detect(score, baseline, image, strict).max()
+        assert expected_false_alarms(score, baseline, image, strict)[0] > 6.0
+    assert found > 50
+    assert 0.7 * found < stated < 1.8 * found
+    assert 0 < kept < limit * 8 * 512**2 * 0.25e-6 * 1.5
+
+
+def test_too_little_ground_states_no_rate_and_keeps_the_thresholds() -> None:
+    image = Raster.make(PLAIN, make_grid(SIDE), ("blue", "green", "red", "nir"), "reflectance")
+    score = Raster.make(np.zeros((1, SIDE, SIDE), np.float32), make_grid(SIDE), ("score",), "sigma")
+    strict = replace(PARAMS, max_false_alarms_per_km2=0.5)
+    baseline = fit_baseline([image], BaselineParams())
+    assert expected_false_alarms(score, baseline, image, strict) == (PARAMS.object_sigma, None)
