@@ -8,7 +8,7 @@ import geopandas as gpd
 import pytest
 import rasterio
 from rasterio.warp import transform
-from real_cases import CASES, REAL, pixel_score, write_case
+from real_cases import CASES, LEVIR_CASES, REAL, mean_rows, pixel_score, run_case, write_case
 from rio_cogeo import cog_validate
 
 from changedetect.gather import RunOptions
@@ -16,11 +16,19 @@ from changedetect.pipeline import run
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not REAL.is_dir(), reason=f"no real imagery at {REAL}")]
 
-LEAST_F1 = {"aguasclaras": 0.05, "mumbai": 0.06, "rennes": 0.15, "saclay_e": 0.15, "taizhou": 0.3}
+LEAST_F1 = {
+    "aguasclaras": 0.18,
+    "mumbai": 0.38,
+    "paris": 0.3,
+    "rennes": 0.5,
+    "saclay_e": 0.3,
+    "taizhou": 0.9,
+    "szada": 0.4,
+}
 """Far below what is measured: a run that falls under it is broken, not merely worse."""
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=CASES[: -len(LEVIR_CASES)])
 def case(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     report = run(write_case(request.param, folder), RunOptions(out=folder / "out", sets=("write.max_quicklooks=2",)))
@@ -67,5 +75,19 @@ def check_shift(name, out):
     with rasterio.open(next((REAL / "oscd-sentinel2/Images" / name / "imgs_1").glob("*_B04.tif"))) as src:
         lon, lat = src.lnglat()
         xs, ys = transform(src.crs, "EPSG:32631", [lon, lon + src.res[0], lon], [lat, lat, lat + src.res[1]])
-    assert registration["dx_m"] / (xs[1] - xs[0]) == pytest.approx(-1.00, abs=0.2)
-    assert registration["dy_m"] / (ys[2] - ys[0]) == pytest.approx(0.05, abs=0.2)
+    assert registration["dx_m"] / (xs[1] - xs[0]) == pytest.approx(-1.00, abs=0.15)
+    assert registration["dy_m"] / (ys[2] - ys[0]) == pytest.approx(0.05, abs=0.15)
+
+
+def test_a_case_that_cannot_be_registered_says_so_and_finds_nothing(tmp_path):
+    row = run_case("levir-test_2_0000_0000", tmp_path)
+    assert "abstained" in row["reason"]
+    assert (row["f1"], row["changes"], row["flagged_share"]) == (0.0, 0, 0.0)
+
+
+def test_means_are_over_cases_with_change():
+    rows = [{"case": name, "precision": 0.5, "recall": f1, "f1": f1} for name, f1 in (("paris", 0.2), ("rennes", 0.6))]
+    rows.append({"case": LEVIR_CASES[0], "precision": None, "recall": None, "f1": None})
+    (mean,) = mean_rows(rows)
+    assert (mean["case"], mean["cases"]) == ("mean oscd", 2)
+    assert mean["f1"] == pytest.approx(0.4)

@@ -65,7 +65,7 @@ def dates_of(raster: Raster, baseline: Baseline, model: CoarseModel, extra: int)
 
 def levels(params: CoarseParams, gsd_m: float, unit: str) -> tuple[float, float]:
     """Return the log-evidence that grows and that seeds an object, for a pixel size and unit."""
-    lower = params.level_per_log_gsd * max(0.0, math.log(gsd_m / params.level_gsd_m))
+    lower = params.level_per_log_gsd * max(0.0, math.log(min(gsd_m, params.level_until_gsd_m) / params.level_gsd_m))
     lower += params.stretched_lower if unit == "display" else 0.0
     return params.grow_level - lower, params.seed_level - lower
 

@@ -54,11 +54,14 @@ class CoarseParams:
     """As detect.grow_sigma, so that detection's own settings keep their meaning."""
     seed_sigma: Annotated[float, Field(gt=0.0)] = 9.5
     """As the larger of detect.seed_sigma and detect.object_sigma."""
-    level_per_log_gsd: Annotated[float, Field(ge=0.0)] = 0.5
+    level_per_log_gsd: Annotated[float, Field(ge=0.0)] = 0.85
     """Both levels fall by this per factor e of pixel size beyond `level_gsd_m`: coarser pixels are fewer, so each may
-    err more often for the same false alarms per km2, and they average away what errs (cars, shadows, roofs)."""
+    err more often for the same false alarms per km2, and they average away what errs (cars, shadows, roofs). Set on
+    the only pair at 30 m."""
     level_gsd_m: Annotated[float, Field(gt=0.0)] = 10.0
     """Where the levels hold; they do not rise for finer pixels, whose evidence is averaged instead."""
+    level_until_gsd_m: Annotated[float, Field(gt=0.0)] = 30.0
+    """Nor do they fall beyond this: nothing coarser was measured."""
     least_persistence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.36
     """Correlation of fine visible detail between the dates: towns keep 0.4 to 0.9, fields, water and ice 0.1 to 0.3.
     Below this there is no lasting ground that a change could be told from ..."""
