@@ -81,7 +81,7 @@ def _strict_rows(line: str, world: str, part: list[dict[str, Any]]) -> list[Row]
     if not unseen:
         return []
     found = add_shares(r["evaluation"]["overall"]["recall"] for r in results_of(part))
-    strict = Share(found.right, found.n + sum(r["n_truth"] for r in unseen))
+    strict = Share(found.right, found.n + sum(r.get("n_truth", 0) for r in unseen))
     what = f"{world}, pair: recall, abstained scenes counted as missed"
     return [Row(line, what, "", str(strict), "", len(results_of(part)) + len(unseen), values=strict.as_dict())]
 
