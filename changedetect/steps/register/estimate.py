@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _MIN_SIDE_PX = 64
 _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
-_LATER_PASSES = 2
+_LATER_PASSES, _NEAR_LEVEL = 2, 2
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
@@ -215,14 +215,16 @@ def _refine(
 ) -> tuple[Fit, Ties] | str:
     """Return the fit at full resolution and the ties it was made on, or the reason there is none."""
     result: tuple[Fit, Ties] | str = "there is no level to refine"
-    field_now, passes = start, params.passes
+    field_now, factor = start, 0
     for view, fixed in zip(views, reference.levels, strict=True):
+        # a level that starts where one hardly coarser ended needs fewer steps
+        near = 0 < factor <= _NEAR_LEVEL * fixed.factor
+        passes, factor = min(params.passes, _LATER_PASSES) if near else params.passes, fixed.factor
         level = pair_level(fixed, view, field_now, params, reference.grid.shape)
         result = _refine_level(level, field_now, passes, params, trace)
         if isinstance(result, str):
             break
-        # a level starts where the coarser one ended, so it needs fewer steps
-        field_now, passes = result[0].field, min(params.passes, _LATER_PASSES)
+        field_now = result[0].field
     return result
 
 
