@@ -159,3 +159,12 @@ def test_coarse_images_are_left_alone() -> None:
     params = ExplainParams(max_gsd_m=0.4)
     found = outlines((40, 60, 50, 80))
     assert explain(found, raster(plain()), baseline(plain(1)), SAME, params) is found
+
+
+def test_a_roof_in_a_duller_colour_beside_a_shadow_is_not_explained() -> None:
+    now = painted(house(NOVEMBER), (80, 100), (50, 80), GROUND * 1.1)
+    found = explain(
+        outlines((80, 100, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS
+    )
+    assert found["flags"].iloc[0] == ("small",)
+    assert found["features"].iloc[0]["moved_shadow"] < 0.2

@@ -44,13 +44,15 @@ def shadow_reach(raster: Raster, baseline: Baseline, moved: Step, params: Explai
     usable = np.asarray(raster.valid & baseline.valid)
     side = 2 * round(params.core_width_m / 2 / gsd_m) + 1
     tip = (moved[0] * params.max_height_m / gsd_m, moved[1] * params.max_height_m / gsd_m)
+    # A pixel more on every side: outlines of shadows are drawn to a pixel.
+    box = np.ones((3, 3), np.uint8)
+    darks = [dark_plane(image, usable, gsd_m, params).astype(np.uint8) for image in (baseline, raster)]
     reach = []
-    for image, sign in ((baseline, 1), (raster, -1)):
-        dark = dark_plane(image, usable, gsd_m, params).astype(np.uint8)
-        core = np.asarray(cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
-        # A pixel more on every side: outlines of shadows are drawn to a pixel.
-        wide = cv2.dilate(swept(core, (sign * tip[0], sign * tip[1])), np.ones((3, 3), np.uint8))
-        reach.append(np.asarray(wide > 0))
+    for left, entered, sign in ((darks[0], darks[1], 1), (darks[1], darks[0], -1)):
+        core = np.asarray(cv2.morphologyEx(left, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
+        tips = cv2.dilate(swept(core, (sign * tip[0], sign * tip[1])), box) > 0
+        # What a shadow lies on is dark: a roof in a duller colour is not.
+        reach.append(np.asarray(tips & (cv2.dilate(entered, box) > 0)))
     return Reach(come=reach[0], gone=reach[1])
 
 
