@@ -77,10 +77,10 @@ class AircraftParams:
     """Share of the change that aircraft must explain: below the first none are there, from the second they may be."""
     part_share: Share = 0.5
     """Outlines that lie by more than this under a larger one's aircraft are parts of it."""
-    min_snr: Positive = 3.0
+    min_snr: Positive = 2.2
     """Change inside the outline over the noise of the pavement around; light, soil and wet ground stay below."""
-    min_contrast: Positive = 0.05
-    """Change of brightness as a share of the apron's."""
+    min_contrast: Positive = 0.02
+    """Least contrast of a body, as a share of the apron; grey paint on concrete is told by its shadow."""
     max_confidence: Share = 0.97
     """Rules are never surer than this."""
 
