@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, outlines, paint, pair
+from shapely import contains_xy
 from shapely.geometry import LineString, Point, box
 from shapely.ops import unary_union
 
@@ -154,3 +155,22 @@ def test_labels_on_land_stay_and_are_cut_at_the_shore():
     assert not (found[water] == 1).any()
     assert (found[(labels == 1) & ~water] == 1).all()
     assert (found == 2)[water].sum() * 9.0 > 0.8 * SHIP.area
+
+
+def test_at_ten_metres_ice_at_a_berth_is_unseen_and_a_ship_on_open_water_is_found():
+    coarse = grid(gsd_m=10.0, px=60)
+    port = ((None, WATER), (box(0, 400, 600, 600), CONCRETE))
+    ship = hull(300, 389, 120, 18)
+    first = paint(coarse, *port)
+
+    def seen(*layers):
+        return pair(coarse, first, paint(coarse, *port, *layers, rng=np.random.default_rng(6)))
+
+    _, confidence = ships_in(*seen((ship, HULL)))
+    assert max(confidence) > 0.6
+    floes = unary_union([Point(x, y).buffer(35) for x in range(0, 600, 120) for y in range(20, 420, 120)])
+    hidden = (told(*seen((floes.intersection(box(0, 0, 600, 400)), ICE))) & Quality.HAZE) > 0
+    x, y = np.meshgrid(*coarse.pixel_centres())
+    inside = contains_xy(floes.buffer(-15), x, y) & (y < 400)
+    assert hidden[inside].mean() > 0.95
+    assert not hidden[contains_xy(box(0, 0, 600, 380).difference(floes.buffer(15)), x, y)].any()

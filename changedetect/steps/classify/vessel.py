@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
     from changedetect.steps.classify.patch import Patch
-    from changedetect.steps.classify.water import WaterModel
+    from changedetect.steps.classify.water import WaterLook, WaterModel
 
     Mask = NDArray[np.bool_]
     Plane = NDArray[np.float32]
@@ -58,6 +58,9 @@ class VesselParams:
     """Beam of the widest, or of two of medium size side by side."""
     ring_m: Positive = 45.0
     """Reach of the surrounding water that is looked at."""
+    ring_share: Share = 0.5
+    """Share of its brightening over open water that a hull must keep over the water around it, for that to be what it
+    is compared with: ice and thin cloud around it are brighter than that."""
     nir_ratio: tuple[float, float] = (0.9, 1.4)
     """Brightening in the near infrared over that in the visible, from no evidence to full: ice, snow and foam have 0.4
     to 0.8, cloud about 1, painted steel mostly more."""
@@ -80,6 +83,8 @@ class VesselParams:
     """Of colour, shape, evidence, distance to cloud, and berth; they sum to 1."""
     evidence: tuple[float, float] = (0.55, 0.8)
     """Weighted mean of these cues, from no confidence to full."""
+    width_px: tuple[float, float] = (0.0, 1.5)
+    """Width in pixels, from no confidence to full: a row of single pixels may be the edge of a quay."""
     max_aspect: Positive = 13.0
     """Longer and narrower are wakes, booms and the edges of piers."""
     min_contrast: Positive = 0.3
@@ -105,6 +110,8 @@ class _Scene:
     """Distance to the nearest pixel that was not seen."""
     land_m: Plane
     """Distance to the nearest pixel that was no water."""
+    open_change: Mapping[str, float]
+    """Change per band of the least brightened water in sight: what is between floes, where there are any."""
 
 
 def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: VesselParams) -> pd.DataFrame:
@@ -146,7 +153,18 @@ def _describe_scene(raster: Raster, baseline: Baseline, params: VesselParams) ->
     away = [cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (raster.valid, afloat.water)]
     # Without any such pixel: the largest float.
     unseen_m, land_m = (np.minimum(d, np.float32(1e6)) * np.float32(raster.grid.gsd_m) for d in away)
-    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m)
+    change = _least_brightened(raster, baseline, afloat)
+    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m, change)
+
+
+def _least_brightened(raster: Raster, baseline: Baseline, afloat: WaterLook) -> dict[str, float]:
+    """Return the median change per band over the tenth of the water in sight that brightened least."""
+    seen = afloat.water & raster.valid
+    names = [name for name in raster.bands if name in baseline.bands]
+    change = {name: raster.band(name)[seen] - baseline.band(name)[seen] for name in names}
+    rise = _rise(change)
+    least = rise <= np.quantile(rise, 0.1)
+    return {name: float(np.median(values[least])) for name, values in change.items()}
 
 
 def _rise(change: Mapping[str, Plane]) -> Plane:
@@ -159,16 +177,16 @@ def _visible(change: Mapping[str, Plane]) -> Plane:
     return np.asarray(np.mean([change[name] for name in names], axis=0), np.float32)
 
 
-def _change_over(patch: Patch, hull: Mask, ring: Mask, model: WaterModel) -> dict[str, Plane]:
-    """Return the change per band over that of the water around; among brighter ice over that of all open water."""
+def _change_over(patch: Patch, hull: Mask, ring: Mask, scene: _Scene, params: VesselParams) -> dict[str, Plane]:
+    """Return the change per band over that of the water around; among brighter ice over that of open water."""
     change = patch.change
-    levels = {name: float(value) for name, value in zip(model.bands, model.level, strict=True)}
-    if ring.sum() >= 8:
-        near = {name: float(np.median(plane[ring])) for name, plane in change.items()}
-        # A hull among ice is darker than what is around it, and still no water.
-        if np.mean(_rise(change)[hull]) > np.median(_rise(change)[ring]):
-            levels = near
-    return {name: plane - np.float32(levels[name]) for name, plane in change.items()}
+    over_open = {name: plane - np.float32(scene.open_change[name]) for name, plane in change.items()}
+    if ring.sum() < 8:
+        return over_open
+    over_near = {name: plane - np.float32(np.median(plane[ring])) for name, plane in change.items()}
+    # A hull among ice may be no brighter than what is around it, and still no water.
+    near, open_ = (float(_rise(over)[hull].mean()) for over in (over_near, over_open))
+    return over_near if near > params.ring_share * open_ else over_open
 
 
 def _propose_one(
@@ -183,7 +201,7 @@ def _propose_one(
     if water_share < params.min_water_share or hull.sum() < 4:
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(hull, patch.gsd_m)
-    change = _change_over(patch, hull, water & ~patch.inside, scene.model)
+    change = _change_over(patch, hull, water & ~patch.inside, scene, params)
     contrast = float(_rise(change)[hull].mean())
     around = float((_rise(patch.change) - _rise(change))[hull].mean())
     level = float(np.median(patch.visible[0][hull]))
@@ -195,6 +213,7 @@ def _propose_one(
             (0.9 * params.max_length_m, params.max_length_m),
         ),
         ramp(width_m, params.max_width_m, 0.8 * params.max_width_m),
+        ramp(width_m / patch.gsd_m, *params.width_px),
         ramp(length_m / width_m, params.max_aspect, 0.85 * params.max_aspect),
         ramp(contrast / max(abs(around), 1e-9), 0.5 * params.min_over_ring, 1.5 * params.min_over_ring),
         ramp(contrast / max(level, 1e-9), 0.5 * params.min_contrast, 2.0 * params.min_contrast),

@@ -67,6 +67,11 @@ class WaterParams:
     """A hull reaches this somewhere: bridges reach 20, dark hulls on dark water 8."""
     grow_sigma: Positive = 3.5
     """And goes on as far as this: 1 in 4,000 of open water does."""
+    most_grow_sigma: Positive = 5.0
+    """Or as far as 1 in 100 of a look's open water goes, up to this: among ice a hull must not run into the floes."""
+    beam_m: Positive = 14.0
+    """Beam of a small merchant ship. Where two pixels are wider, it shows mixed with what is around, and as bright as
+    floes: water that brightened like a hull cannot be judged then."""
     hull_rise: Positive = 0.6
     """Brightening of the near infrared by the darkest hulls, as a share of the visible brightness of water: what a look
     cannot show of that it cannot show at all."""
@@ -109,6 +114,8 @@ class WaterLook:
     """None where too little open water is seen."""
     sigma: Plane
     """Evidence against being what the look's open water is; 0 off the water and without a model."""
+    grow_sigma: float
+    """How far a hull goes on."""
 
 
 def look_at_water(raster: Raster, baseline: Baseline, params: WaterParams) -> WaterLook:
@@ -116,8 +123,12 @@ def look_at_water(raster: Raster, baseline: Baseline, params: WaterParams) -> Wa
     water = find_water(baseline, params)
     model = estimate_water(raster, baseline, params)
     if model is None:
-        return WaterLook(water, None, np.zeros(water.shape, np.float32))
-    return WaterLook(water, model, hull_evidence(raster, baseline, model, params))
+        return WaterLook(water, None, np.zeros(water.shape, np.float32), params.grow_sigma)
+    sigma = hull_evidence(raster, baseline, model, params)
+    away = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5) * raster.grid.gsd_m
+    afloat = sigma[water & raster.valid & (away > params.berth_m)]
+    tail = float(np.quantile(afloat, 0.99)) if afloat.size else 0.0
+    return WaterLook(water, model, sigma, min(max(tail, params.grow_sigma), params.most_grow_sigma))
 
 
 def find_water(baseline: Baseline, params: WaterParams) -> Mask:
@@ -298,10 +309,11 @@ def mark_hulls(
     if model is None:
         return labels
     gsd_m = raster.grid.gsd_m
-    hulls = segment(afloat.sigma, gsd_m, params)
+    hulls = segment(afloat.sigma, afloat.grow_sigma, gsd_m, params)
     parts = _components(hulls)
     if model.stray is not None and hulls.any():
-        sure = segment(hull_evidence(raster, baseline, replace(model, whitening=model.stray), params), gsd_m, params)
+        evidence = hull_evidence(raster, baseline, replace(model, whitening=model.stray), params)
+        sure = segment(evidence, params.grow_sigma, gsd_m, params)
         parts = _split(parts, sure & hulls, gsd_m, params)
     ashore = np.where(afloat.water | hulls, 0, labels)
     return np.where(parts > 0, parts + ashore.max(), ashore).astype(np.int32)
@@ -328,9 +340,9 @@ def _split(parts: NDArray[np.int32], sure: Mask, gsd_m: float, params: WaterPara
     return result
 
 
-def segment(evidence: Plane, gsd_m: float, params: WaterParams) -> Mask:
+def segment(evidence: Plane, grow_sigma: float, gsd_m: float, params: WaterParams) -> Mask:
     """Return what holds a seed of evidence and goes on above the lower limit, gaps closed and thin strips cut."""
-    grown = (evidence > params.grow_sigma).astype(np.uint8)
+    grown = (evidence > grow_sigma).astype(np.uint8)
     for operation, size_m in ((cv2.MORPH_CLOSE, params.closing_m), (cv2.MORPH_OPEN, params.opening_m)):
         radius = round(0.5 * size_m / gsd_m)
         if radius >= 1:
@@ -358,8 +370,12 @@ def tell_water(
     """
     hull = hull_strength(raster, baseline, afloat, params)
     veiled = afloat.sigma >= max(params.seed_sigma, params.veil_share * hull)
-    if hull < params.seed_sigma:
+    if hull < params.seed_sigma or afloat.model is None:
         veiled = afloat.water
+    elif 2 * raster.grid.gsd_m > params.beam_m:
+        name = "nir" if "nir" in afloat.model.bands else afloat.model.bands[0]
+        rise = raster.band(name) - baseline.band(name) - np.float32(afloat.model.level[afloat.model.bands.index(name)])
+        veiled = veiled | (afloat.water & (rise > params.hull_rise * _brightness(raster, baseline, afloat)))
     known = [shape.buffer(2 * raster.grid.gsd_m) for shape in vessels]
     if known and veiled.any():
         veiled = veiled & geometry_mask(known, raster.grid.shape, raster.grid.transform)
@@ -372,8 +388,14 @@ def hull_strength(raster: Raster, baseline: Baseline, afloat: WaterLook, params:
     model, water = afloat.model, afloat.water & raster.valid
     if model is None or not water.any():
         return 0.0
-    visible = [name for name in VISIBLE if name in model.bands] or list(model.bands)
-    level = float(np.median(np.mean([baseline.band(name)[water] for name in visible], axis=0)))
-    bright = ["nir"] if "nir" in model.bands else visible
+    level = _brightness(raster, baseline, afloat)
+    bright = ["nir"] if "nir" in model.bands else [name for name in VISIBLE if name in model.bands] or model.bands
     rise = np.array([params.hull_rise * level if name in bright else 0.0 for name in model.bands])
     return float(np.linalg.norm(np.asarray(model.whitening) @ rise))
+
+
+def _brightness(raster: Raster, baseline: Baseline, afloat: WaterLook) -> float:
+    """Return the median visible brightness of the baseline's water, where the look shows it."""
+    seen = afloat.water & raster.valid
+    visible = [name for name in VISIBLE if name in baseline.bands] or list(baseline.bands)
+    return float(np.median(np.mean([baseline.band(name)[seen] for name in visible], axis=0))) if seen.any() else 0.0
