@@ -1,4 +1,4 @@
-"""Laws of the second world: determinism, truth on changed pixels, quiet that is quiet, one land at every pixel size."""
+"""Laws of the second world: determinism, truth on changed pixels, quiet that is quiet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def farmland(make_aoi, **settings):
 
 @pytest.fixture(scope="module")
 def small(make_aoi):
-    return farmland(make_aoi, size_m=200.0, n_scenes=3, seed=3)
+    return farmland(make_aoi, size_m=160.0, n_scenes=3, seed=3)
 
 
 def test_same_seed_gives_same_bytes_in_any_order(make_aoi, small):
-    again = farmland(make_aoi, size_m=200.0, n_scenes=3, seed=3)
+    again = farmland(make_aoi, size_m=160.0, n_scenes=3, seed=3)
     forward = [scene.render() for scene in small.scenes]
     backward = [scene.render() for scene in reversed(again.scenes)][::-1]
     for (dn, mask, transform, crs), (dn2, mask2, transform2, crs2) in zip(forward, backward, strict=True):
@@ -37,8 +37,8 @@ def test_same_seed_gives_same_bytes_in_any_order(make_aoi, small):
 
 
 def test_worlds_and_seeds_differ(make_aoi, small):
-    other = farmland(make_aoi, size_m=200.0, n_scenes=3, seed=4)
-    steppe = simulate(make_aoi(), SimulateParams("training-ground", size_m=200.0, n_scenes=3, seed=3))
+    other = farmland(make_aoi, size_m=160.0, n_scenes=3, seed=4)
+    steppe = simulate(make_aoi(), SimulateParams("training-ground", size_m=160.0, n_scenes=3, seed=3))
     dn = small.scenes[0].render()[0]
     for simulation in (other, steppe):
         dn2 = simulation.scenes[0].render()[0]
@@ -85,52 +85,3 @@ def test_first_scene_is_the_frame_of_the_truth(small):
     grid = small.scenes[0].grid
     assert np.abs(small.scenes[0].true_displacement_px(grid)).max() < 1e-6
     assert np.abs(small.scenes[1].true_displacement_px(grid)).max() > 0.05
-
-
-def test_mean_reflectance_does_not_depend_on_the_pixel(make_aoi):
-    fine, coarse = (
-        farmland(make_aoi, size_m=300.0, gsd_m=g, n_scenes=2, seed=8, planted=False, **CLEAN) for g in (0.5, 2.5)
-    )
-    means = [s.scenes[0].render()[0].reshape(4, -1).mean(1) for s in (fine, coarse)]
-    assert means[1] == pytest.approx(means[0], rel=0.08)
-
-
-def test_huts_are_renovated_in_turn_seen_by_two_sensors(make_aoi):
-    huts = farmland(make_aoi, scenario="huts-renovated", size_m=320.0, seed=3)
-    assert len(huts.scenes) == 12
-    assert {scene.gsd_m for scene in huts.scenes} == {0.5, 3.0}
-    status = huts.truth[huts.truth["class"] == "hut"]["status"].value_counts()
-    assert status["modified"] == 4
-    assert status["disappeared"] == 1
-    # what has been pulled down is not there
-    gone = huts.activity[huts.activity["class"] == "hut"]["count"]
-    assert gone.max() == status["modified"] + status["appeared"]
-
-
-def test_one_land_at_ten_metres_too(make_aoi):
-    quiet = farmland(make_aoi, size_m=2000.0, gsd_m=10.0, n_scenes=2, seed=4, planted=False)
-    dn, mask, _, _ = quiet.scenes[1].render()
-    assert 200 <= dn.shape[1] <= 226
-    assert mask.shape == dn.shape[1:]
-    assert len(quiet.truth) == 0
-    assert dn[3].std() > 200
-
-
-def test_snow_and_frost_keep_to_the_cold_months(make_aoi):
-    for seed in (116, 117, 118):
-        autumn, summer = (
-            farmland(make_aoi, size_m=120.0, seed=seed, planted=False, **dates)
-            for dates in ({}, {"start": "2024-05-20", "end": "2024-07-20"})
-        )
-        cold = [[s.draw.args[1].look.weather for s in world.scenes] for world in (autumn, summer)]
-        assert any(weather.snow for weather in cold[0])
-        assert not any(weather.snow or weather.frost for weather in cold[1])
-
-
-def test_fields_have_a_spring_of_their_own(make_aoi):
-    dates = {"start": "2024-03-20", "end": "2024-06-18"}
-    spring = farmland(make_aoi, size_m=300.0, seed=9, planted=False, n_scenes=2, **dates, **CLEAN)
-    before, after = (s.render()[0][:, 40:560, 40:560].astype(float) for s in spring.scenes)
-    greenness = [((dn[3] - dn[2]) / (dn[3] + dn[2])) for dn in (before, after)]
-    assert (greenness[1] - greenness[0] > 0.1).mean() > 0.1  # sown fields come up and leaves come out
-    assert (np.abs(np.log(after[2] / before[2])) > 0.3).mean() > 0.1
