@@ -50,9 +50,9 @@ def source_digest() -> str:
     for folder in ("changedetect", "configs"):
         found += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     found += [p for p in (ROOT / "scripts" / "board").glob("*.py") if p.name not in SHOWING]
-    found += (ROOT / "scripts").glob("*_cases.py")
+    found += [*(ROOT / "scripts").glob("*_cases.py"), *(ROOT / "scripts").glob("registration_*.py")]
     digest = hashlib.sha256()
-    for path in sorted(found):
+    for path in sorted(set(found)):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

@@ -26,7 +26,7 @@ CITIES = ("aguasclaras", "mumbai", "paris", "rennes", "saclay_e")
 LEVIR = tuple(
     f"levir-{stem}"
     for stem in (
-        *("test_102_0512_0000", "test_113_0256", "test_121_0768_0256", "test_2_0000_0000", "test_2_0000_0512"),
+        *("test_102_0512_0000", "test_121_0768_0256", "test_2_0000_0000", "test_2_0000_0512"),
         *("test_55_0256_0000", "test_77_0512_0256", "test_7_0256_0512", "train_36_0512_0512", "train_386_0512_0768"),
         *("train_412_0512_0768", "val_27_0000_0256"),
     )
