@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from changedetect.core.raster import Raster
 from changedetect.errors import UsageError
@@ -64,7 +65,8 @@ class Runner:
 
 
 def _call(function: Callable[[T], R], item: T) -> R:
-    return function(item)
+    with threadpool_limits(1):
+        return function(item)
 
 
 @contextmanager
@@ -78,13 +80,15 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
     """
     if workers is not None and workers < 1:
         raise UsageError("needs at least one worker", where="--workers", found=workers)
-    count = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Scenes and blocks are the unit of parallel work; OpenCV's own threads would only get in each other's way.
+    count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    # Scenes and blocks are the unit of parallel work; threads of OpenCV's and BLAS' own would only get in each other's
+    # way (registration took 5 to 8 times the processor time), and sums in another order end in other bits.
     cv2.setNumThreads(1)
     # Rasterio silences this about its own in-memory rasters, but by a filter that threads take from each other.
     warnings.filterwarnings("ignore", message="Dataset has no geotransform")
     if scheduler is None:
-        yield Runner(workers=count)
+        with threadpool_limits(1):
+            yield Runner(workers=count)
         return
     from distributed import Client
 

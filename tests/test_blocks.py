@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from changedetect.blocks import Runner, map_blocks, open_runner
 from changedetect.core.grid import Grid
@@ -66,3 +67,16 @@ def test_refusals():
         pass
     with pytest.raises(UsageError, match="no Dask scheduler answers there"), open_runner(scheduler="tcp://127.0.0.1:9"):
         pass
+
+
+def test_work_keeps_to_one_blas_thread_and_gives_them_back():
+    def blas_threads(_=None):
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2), open_runner(workers=2) as runner:
+        assert list(runner.map(blas_threads, [0, 1])) == [{1}, {1}]
+    with threadpool_limits(2):
+        before = blas_threads()
+        with open_runner(workers=2):
+            pass
+        assert blas_threads() == before
