@@ -24,6 +24,7 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import yaml
+from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 from shapely.geometry import box, mapping
@@ -184,7 +185,7 @@ def _placed(name: str, folder: Path, real: Path):
 
 
 def _placeless_transform(gsd_m: float):
-    return rasterio.transform.from_origin(500_000.0, 5_000_000.0, gsd_m, gsd_m)
+    return Affine(gsd_m, 0.0, 500_000.0, 0.0, -gsd_m, 5_000_000.0)
 
 
 _BUILDERS = {"joplin": _joplin, "naip": _naip, "taizhou": _taizhou, "landsat": _landsat}
