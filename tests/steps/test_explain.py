@@ -106,9 +106,7 @@ def test_the_same_dark_patch_elsewhere_is_not_explained() -> None:
 
 def test_a_coloured_thing_in_the_way_of_the_shadow_is_not_explained() -> None:
     now = painted(house(NOVEMBER), (40, 60), (50, 80), np.array([0.06, 0.06, 0.2, 0.3]))
-    found = explain(
-        outlines((40, 60, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS
-    )
+    found = explain(outlines((40, 60, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS)
     assert "explained_by_shadow" not in found["flags"].iloc[0]
 
 
@@ -163,8 +161,6 @@ def test_coarse_images_are_left_alone() -> None:
 
 def test_a_roof_in_a_duller_colour_beside_a_shadow_is_not_explained() -> None:
     now = painted(house(NOVEMBER), (80, 100), (50, 80), GROUND * 1.1)
-    found = explain(
-        outlines((80, 100, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS
-    )
+    found = explain(outlines((80, 100, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS)
     assert found["flags"].iloc[0] == ("small",)
     assert found["features"].iloc[0]["moved_shadow"] < 0.2

@@ -46,11 +46,12 @@ def weigh(
     |y - t l|^2, divided by how much a change of light scales the noise itself and by the sky light's error per band.
     """
     y = _whiten([r / s for r, s in zip(residuals, sigmas, strict=True)], model.whitening)
-    tints = zip(*_tints(model.shadow), strict=True) if model.shadow else ((None, None),) * len(y)
-    tinted = [
-        q / s if lost is None else q / s * np.where(was_dark, gained, lost)
-        for q, s, (lost, gained) in zip(lights, sigmas, tints, strict=True)
-    ]
+    tinted = [q / s for q, s in zip(lights, sigmas, strict=True)]
+    if model.shadow:
+        tinted = [
+            value * np.where(was_dark, gained, lost)
+            for value, lost, gained in zip(tinted, *_tints(model.shadow), strict=True)
+        ]
     direction = _whiten(tinted, model.whitening)
     yy, yl, ll = _dot(y, y), _dot(y, direction), _dot(direction, direction)
     light = yl / np.maximum(ll, np.float32(1e-12))
