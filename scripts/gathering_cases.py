@@ -1,8 +1,9 @@
 """Count crowds and aircraft on simulated places through the whole product, against what was planted.
 
-    python scripts/gathering_cases.py [--crowds 100 101] [--people 250 400] [--gsd 0.3 0.5] [--aprons 100] [--json FILE]
+    python scripts/gathering_cases.py [--crowds 100 101] [--people 250 400] [--gsd 0.3 0.5] [--aprons 100]
+        [--looks 7] [--json FILE]
 
-`run_crowd` and `run_apron` do one case each; a scoreboard may call them.
+`run_crowd` and `run_apron` do one case each, for the scoreboard too; `count_crowds` and `count_aircraft` judge outputs.
 """
 
 from __future__ import annotations
@@ -15,101 +16,116 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+from board.simulated import Story, run_story
 from shapely.geometry import shape
 
-from changedetect.evaluation import evaluate
-from changedetect.gather import RunOptions
-from changedetect.pipeline import run, simulate_to
-
-ROOT = Path(__file__).parents[1]
+CLOSE = 0.25
+"""A crowd's count this far from the truth, as a share of it, is right."""
 OVERLAP_M = 3.0
-"""A polygon this far from every true crowd of its moment is a false one."""
+"""A polygon this far from everything true of its class and moment is a false one."""
 
 
-def _run(aoi: str, sets: tuple[str, ...], out: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Simulate, run and evaluate; return what was evaluated, the changes with their activity, and the truth."""
-    scenes, results = out / "scenes", out / "results"
-    written = simulate_to(ROOT / "aoi" / aoi, scenes, sets)
-    run(written, RunOptions(out=results, workers=1))
-    truth = scenes / "truth.geojson"
-    return (
-        evaluate(results, truth),
-        json.loads((results / "changes.geojson").read_text(encoding="utf-8")),
-        json.loads(truth.read_text(encoding="utf-8")),
-    )
+def run_crowd(seed: int, people: int, gsd_m: float, folder: Path, **simulate: Any) -> dict[str, Any]:
+    """Return the evaluation of a simulated parade ground and, as `looks`, what `count_crowds` says of it."""
+    settings = {"people": people, "gsd_m": gsd_m} | simulate
+    result = run_story(Story("ussuriysk", "parade-ground", simulate=tuple(settings.items())), seed, folder)
+    if "abstained" in result:
+        return result
+    return result | {"looks": count_crowds(folder / "run", folder / "scenes" / "truth.geojson")}
 
 
-def _rows(data: dict[str, Any]) -> pd.DataFrame:
+def run_apron(seed: int, folder: Path, **simulate: Any) -> dict[str, Any]:
+    """Return the evaluation of a simulated apron and, as `looks`, what `count_aircraft` says of it."""
+    result = run_story(Story("sunan", "airfield", simulate=tuple(simulate.items())), seed, folder)
+    if "abstained" in result:
+        return result
+    return result | {"looks": count_aircraft(folder / "run", folder / "scenes" / "truth.geojson")}
+
+
+def count_crowds(outputs: Path, truth: Path) -> dict[str, Any]:
+    """Return how well people are counted on the clear looks at a parade ground.
+
+    Returns
+    -------
+    dict
+        `true`, `count`, `low`, `high`: lists, one entry per look with people (low and high: sums of the 90 % intervals
+        of what was detected, 0 of nothing); `close`, `held`: shares of these looks with the count within a quarter
+        of the truth, and with the truth in the interval; `false`: crowds detected where nobody stands.
+    """
+    rows, found = _looks(outputs, truth, "crowd")
+    result: dict[str, Any] = {"true": [], "count": [], "low": [], "high": [], "false": int((~found["real"]).sum())}
+    for _, row in rows[rows["count_true"] > 0].iterrows():
+        mine = found[(found["scene_id"] == row["scene_id"]) & (found["zone"] == row["zone"])]
+        result["true"].append(int(row["count_true"]))
+        result["count"].append(int(row["count"]))
+        for name in ("low", "high"):
+            result[name].append(int(mine[f"count_{name}"].sum()))
+    told = list(zip(*(result[name] for name in ("true", "count", "low", "high")), strict=True))
+    result["close"] = _share(abs(count - true) <= CLOSE * true for true, count, _, _ in told)
+    result["held"] = _share(low <= true <= high for true, _, low, high in told)
+    return result
+
+
+def count_aircraft(outputs: Path, truth: Path) -> dict[str, Any]:
+    """Return how exactly aircraft are counted on the clear looks at an apron.
+
+    Returns
+    -------
+    dict
+        `true`, `count`: lists, one entry per look; `exact`: share of looks with both equal; `false`: aircraft detected
+        where none stands.
+    """
+    rows, found = _looks(outputs, truth, "aircraft")
+    true, count = rows["count_true"].astype(int).tolist(), rows["count"].astype(int).tolist()
+    exact = _share(a == b for a, b in zip(true, count, strict=True))
+    return {"true": true, "count": count, "exact": exact, "false": int((~found["real"]).sum())}
+
+
+def _looks(outputs: Path, truth: Path, kind: str) -> tuple[pd.DataFrame, gpd.GeoDataFrame]:
+    """Return the rows of clear zones, said and true (`count_true`), and the detections that belong to a change.
+
+    The whole area has a row of its own and is left out. `real` tells which detections lie on something true.
+    """
+    changes, planted = (json.loads(p.read_text(encoding="utf-8")) for p in (outputs / "changes.geojson", truth))
+    both = _activity(changes).merge(_activity(planted), on=["datetime", "zone", "class"], suffixes=("", "_true"))
+    own = (both["class"] == kind) & (both["zone"] != both["aoi"]) & (both["status"] == "clear")
+    detected = json.loads((outputs / "detections.geojson").read_text(encoding="utf-8"))["features"]
+    detected = [f for f in detected if f["properties"]["class"] == kind and f["properties"]["change_id"]]
+    found, things = _frame(detected), _frame([f for f in planted["features"] if f["properties"]["class"] == kind])
+    if len(found):
+        metres = found.estimate_utm_crs()
+        found, things = found.to_crs(metres), things.to_crs(metres)
+    found["real"] = [
+        _is_real(place, when, things) for place, when in zip(found.geometry, found["acquired"], strict=True)
+    ]
+    found["real"] = found["real"].astype(bool)
+    return both[own], found
+
+
+def _is_real(place: Any, when: pd.Timestamp, things: gpd.GeoDataFrame) -> bool:
+    there = (things["start"].isna() | (things["start"] <= when)) & (things["end"].isna() | (when < things["end"]))
+    return bool((things.geometry[there].distance(place) < OVERLAP_M).any())
+
+
+def _activity(data: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(data["activity"])
     frame["datetime"] = pd.to_datetime(frame["datetime"], utc=True, format="ISO8601")
     return frame
 
 
-def run_crowd(seed: int, people: int, gsd_m: float, out: str | Path) -> dict[str, Any]:
-    """Return counts of one simulated parade ground, looks with people on clear zones apart from false alarms.
-
-    Returns
-    -------
-    dict
-        `true`, `count`, `low`, `high`: lists, one entry per clear look with people (low and high are sums of the
-        detections' 90 % intervals); `false`: detections of a crowd on nobody.
-    """
-    sets = (f"simulate.seed={seed}", f"simulate.people={people}", f"simulate.gsd_m={gsd_m}")
-    out = Path(out)
-    _, changes, truth = _run("ussuriysk.yaml", sets, out)
-    said, planted = _rows(changes), _rows(truth)
-    found = json.loads((out / "results" / "detections.geojson").read_text(encoding="utf-8"))["features"]
-    seen = found_frame([f for f in found if f["properties"]["class"] == "crowd" and f["properties"]["change_id"]])
-    crowds = found_frame(truth["features"])
-    result: dict[str, Any] = {"true": [], "count": [], "low": [], "high": [], "false": 0}
-    zone = next(z for z in dict.fromkeys(said["zone"]) if z != said["aoi"].iat[0])
-    for _, row in said[(said["zone"] == zone) & (said["class"] == "crowd")].iterrows():
-        now = crowds[(crowds["start"] <= row["datetime"]) & (row["datetime"] < crowds["end"])]
-        mine = seen[seen["scene_id"] == row["scene_id"]]
-        on_crowd = mine.geometry.apply(lambda shape, now=now: bool((now.distance(shape) < OVERLAP_M).any()))
-        result["false"] += int((~on_crowd.astype(bool)).sum()) if len(mine) else 0
-        true = int(planted[(planted["datetime"] == row["datetime"]) & (planted["zone"] == zone)]["count"].sum())
-        if row["status"] == "clear" and true:
-            result["true"].append(true)
-            result["count"].append(int(row["count"]))
-            for name in ("low", "high"):
-                result[name].append(int(mine[f"count_{name}"].sum()) if len(mine) else 0)
-    return result
-
-
-def found_frame(features: list[dict[str, Any]]) -> gpd.GeoDataFrame:
-    """Return features in metres of a UTM zone, `start` and `end` as times where they have them."""
-    rows = pd.DataFrame([f["properties"] for f in features])
+def _frame(features: list[dict[str, Any]]) -> gpd.GeoDataFrame:
+    """Return features with their moments as times."""
+    names = ("scene_id", "zone", "acquired", "start", "end", "count_low", "count_high")
+    rows = pd.DataFrame([{name: f["properties"].get(name) for name in names} for f in features], columns=list(names))
     frame = gpd.GeoDataFrame(rows, geometry=[shape(f["geometry"]) for f in features], crs=4326)
-    frame = frame.to_crs("EPSG:32652")
-    for name in ("start", "end"):
-        if name in frame:
-            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
-    for name in ("scene_id", "count_low", "count_high"):
-        if name not in frame:
-            frame[name] = pd.Series(dtype="object")
+    for name in ("acquired", "start", "end"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601")
     return frame
 
 
-def run_apron(seed: int, out: str | Path) -> dict[str, Any]:
-    """Return how exactly aircraft are counted on one simulated apron.
-
-    Returns
-    -------
-    dict
-        `clear_looks`, `exact`, `errors` (count less truth per clear look), `hidden_called_seen`.
-    """
-    found, changes, truth = _run("sunan.yaml", (f"simulate.seed={seed}",), Path(out))
-    both = _rows(changes).merge(_rows(truth), on=["datetime", "zone", "class"], suffixes=("", "_true"))
-    clear = both[(both["zone"] == "apron") & (both["status"] == "clear")]
-    errors = [int(said) - int(true) for said, true in zip(clear["count"], clear["count_true"], strict=True)]
-    unseen = found.get("unseen_as_empty") or {}
-    return {
-        "clear_looks": len(errors),
-        "exact": errors.count(0),
-        "errors": errors,
-        "hidden_called_seen": int(unseen.get("called_seen", 0)),
-    }
+def _share(right: Any) -> dict[str, int]:
+    told = [bool(one) for one in right]
+    return {"right": sum(told), "n": len(told)}
 
 
 def main() -> None:
@@ -119,19 +135,23 @@ def main() -> None:
     parser.add_argument("--aprons", type=int, nargs="*", default=[])
     parser.add_argument("--people", type=int, nargs="*", default=[250, 400])
     parser.add_argument("--gsd", type=float, nargs="*", default=[0.3, 0.5])
+    parser.add_argument("--looks", type=int, help="looks at each apron; without it all sixteen")
+    parser.add_argument("--empty", action="store_true", help="plant nobody and nothing")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    planted = {"planted": not asked.empty}
+    looks = {"n_scenes": asked.looks} if asked.looks else {}
+    crowds = [(seed, n, gsd_m) for seed in asked.crowds for n in asked.people for gsd_m in asked.gsd]
     results: list[dict[str, Any]] = []
-    for seed in asked.crowds:
-        for people in asked.people:
-            for gsd_m in asked.gsd:
-                with tempfile.TemporaryDirectory() as folder:
-                    case = {"case": "crowd", "seed": seed, "gsd_m": gsd_m}
-                    results.append(case | run_crowd(seed, people, gsd_m, folder))
-                print(json.dumps(results[-1]), flush=True)
-    for seed in asked.aprons:
+    for case in [*crowds, *asked.aprons]:
         with tempfile.TemporaryDirectory() as folder:
-            results.append({"case": "apron", "seed": seed} | run_apron(seed, folder))
+            if isinstance(case, tuple):
+                told = {"case": "crowd", "seed": case[0], "gsd_m": case[2]}
+                result = run_crowd(*case, Path(folder), **planted)
+            else:
+                told = {"case": "apron", "seed": case}
+                result = run_apron(case, Path(folder), **planted, **looks)
+        results.append(told | result.get("looks", result))
         print(json.dumps(results[-1]), flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(results, indent=1), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from board.simulated import Story, run_story, run_written
+from board.simulated import run_written
 from changedetect import pipeline
 
 
@@ -24,12 +24,14 @@ def run_port(case: str, seed: int, folder: Path) -> dict[str, Any]:
 
 def run_crowd(case: str, seed: int, folder: Path) -> dict[str, Any]:
     """Return five looks at a parade ground, people on two of them."""
+    import gathering_cases as gatherings
+
     people, _, pixel = case.partition("-")
-    settings = (("people", int(people)), ("gsd_m", float(pixel.removesuffix("m"))))
-    return run_story(Story("ussuriysk", "parade-ground", simulate=settings), seed, folder)
+    return gatherings.run_crowd(seed, int(people), float(pixel.removesuffix("m")), folder)
 
 
 def run_aircraft(case: str, seed: int, folder: Path) -> dict[str, Any]:
     """Return sixteen looks at an apron that is never empty."""
-    settings = (("n_scenes", 7),) if case.endswith("-short") else ()
-    return run_story(Story("sunan", "airfield", simulate=settings), seed, folder)
+    import gathering_cases as gatherings
+
+    return gatherings.run_apron(seed, folder, **({"n_scenes": 7} if case.endswith("-short") else {}))

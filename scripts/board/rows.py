@@ -200,21 +200,17 @@ def port_rows(line: str, records: Records) -> list[Row]:
 
 
 def crowd_rows(line: str, records: Records) -> list[Row]:
-    """Return counts of crowds within a quarter and whether the stated intervals hold the truth."""
+    """Return counts of crowds within a quarter and whether the stated intervals hold the truth, look by look."""
     found = []
     for people in ("250", "400"):
         part = [record for case, rs in records.items() if case.startswith(f"{people}-") for record in rs]
-        results = results_of(part)
-        if not results:
+        looks = [r["looks"] for r in results_of(part)]
+        if not looks:
             continue
-        counting = [row for r in results for row in r["evaluation"]["counting"] or () if row["class"] == "crowd"]
-        # the parade ground alone: the whole area is counted in a row of its own
-        zones = [row for row in counting if row["zone"] != "ussuriysk"]
-        close = add_shares(row["close"] for row in zones)
-        groups = [row for r in results for row in r["evaluation"]["groups"] or () if row["class"] == "crowd"]
-        held = add_shares(row["interval_holds"] for row in groups)
+        close, held = (add_shares(look[key] for look in looks) for key in ("close", "held"))
         found.append(_share_row(line, f"{people} people: looks with the count within 25 %", close, 0.95, part, {}))
         found.append(_share_row(line, f"{people} people: stated interval holds the truth", held, 0.9, part, {}))
+        found.append(_invented_row(line, f"{people} people: crowds where nobody stands", looks))
     return [*found, *missing_rows(line, records)]
 
 
@@ -222,13 +218,19 @@ def aircraft_rows(line: str, records: Records) -> list[Row]:
     """Return the share of clear looks on which the aircraft of the apron are counted exactly."""
     found = []
     for case, part in records.items():
-        results = results_of(part)
-        if not results:
+        looks = [r["looks"] for r in results_of(part)]
+        if not looks:
             continue
-        counting = [row for r in results for row in r["evaluation"]["counting"] or () if row["class"] == "aircraft"]
-        exact = add_shares(row["exact"] for row in counting if row["zone"] == "apron")
-        found.append(_share_row(line, f"{case.replace('m', ' m')}: apron exact on clear looks", exact, 0.95, part, {}))
+        exact, name = add_shares(look["exact"] for look in looks), case.replace("m", " m")
+        found.append(_share_row(line, f"{name}: apron exact on clear looks", exact, 0.95, part, {}))
+        found.append(_invented_row(line, f"{name}: aircraft where none stands", looks))
     return [*found, *missing_rows(line, records)]
+
+
+def _invented_row(line: str, what: str, looks: list[dict[str, Any]]) -> Row:
+    """Return how many detections lie on nothing true."""
+    n = sum(look["false"] for look in looks)
+    return Row(line, what, "", f"{n} in {len(looks)} scenes", "", len(looks), values={"n": n})
 
 
 def registration_rows(line: str, records: Records) -> list[Row]:

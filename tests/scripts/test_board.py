@@ -240,3 +240,17 @@ def test_the_table_says_what_was_reached(tmp_path):
     assert "1 reached, 0 missed" in text
     assert (tmp_path / "scoreboard.md").read_text() == text
     assert json.loads((tmp_path / "scoreboard.json").read_text())["rows"][0]["verdict"] == REACHED
+
+
+def test_looks_at_crowds_and_aprons_add_up_over_scenes():
+    crowd = {"close": {"right": 1, "n": 2}, "held": {"right": 2, "n": 2}, "false": 1}
+    scene = {"result": {"evaluation": {}, "looks": crowd}, "cpu_s": 1.0}
+    gone = {"result": {"abstained": "no"}, "cpu_s": 1.0}
+    close, held, invented, abstained = rows.crowd_rows("crowd", {"250-0.3m": [scene], "250-0.5m": [scene, gone]})
+    assert (close.values["right"], close.values["n"]) == (2, 4)
+    assert (held.values["right"], held.values["n"]) == (4, 4)
+    assert invented.figure == "2 in 2 scenes"
+    assert "1 of 2 scenes abstained" in abstained.what
+    apron = {"result": {"looks": {"exact": {"right": 15, "n": 16}, "false": 0}}, "cpu_s": 1.0}
+    exact, none = rows.aircraft_rows("aircraft", {"3m": [apron, apron]})
+    assert (exact.values["right"], exact.values["n"], none.values) == (30, 32, {"n": 0})
