@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 
 TIME = "datetime64[us, UTC]"
 
+TRUTH_COLUMNS = (
+    "class",
+    "status",
+    "start",
+    "end",
+    "zone",
+    "count",
+    "area_m2",
+    "length_m",
+    "width_m",
+    "orientation_deg",
+)
+"""Properties of an object of truth.geojson, in order; `simulated` follows."""
+
 MEASURE_COLUMNS = {
     "scene_id": "object",
     "acquired": TIME,

@@ -10,6 +10,7 @@ import yaml
 from shapely.geometry import mapping
 from shapely.geometry.polygon import orient
 
+from changedetect.core.tables import TRUTH_COLUMNS
 from changedetect.core.times import to_iso
 from changedetect.errors import OutputError
 from changedetect.io.write_geojson import to_features, write_geojson
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.aoi import Aoi
-
-TRUTH_PROPERTIES = (
-    "class",
-    "status",
-    "start",
-    "end",
-    "zone",
-    "count",
-    "area_m2",
-    "length_m",
-    "width_m",
-    "orientation_deg",
-)
-"""Properties of truth.geojson, in order; `simulated` follows."""
 
 _PROFILE = {"driver": "GTiff", "compress": "deflate", "tiled": True, "blockxsize": 256, "blockysize": 256, "zlevel": 1}
 
@@ -163,7 +150,7 @@ def write_truth(path: Path, simulation: WrittenSimulation) -> None:
         {"scene_id": scene.id, "dx_m": round(scene.true_shift_m[0], 3), "dy_m": round(scene.true_shift_m[1], 3)}
         for scene in simulation.scenes
     ]
-    features = to_features(simulation.truth, TRUTH_PROPERTIES, True)
+    features = to_features(simulation.truth, TRUTH_COLUMNS, True)
     members = {"activity": rows, "registration": shifts}
     write_geojson(path, features, aoi=simulation.aoi.name, simulated=True, **members)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 from pyproj import Transformer
-from shapely.geometry import box
 
 from changedetect.core.grid import Grid
 from changedetect.simulate.atmosphere import HIDDEN_SHADOW, HIDDEN_THICKNESS, LATTICE_PX, Sky, add_thin_cloud, make_sky
 from changedetect.simulate.light import find_sun
 from changedetect.simulate.sensor import OVERHANG_PX, Pointing, draw_pointing, make_scene_grid
+from changedetect.simulate.square import Square
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,13 +80,9 @@ class ZonePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Site(Square):
     """Where the simulated square lies: a UTM zone and the top-left corner, whole metres."""
 
-    crs: str
-    left: float
-    top: float
-    size_m: float
     gsd_m: float
     pixel_m: float
     """Side of a pixel of the world model."""
@@ -104,30 +100,6 @@ class Site:
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) in metres of the CRS."""
         return (self.left, self.top - self.size_m, self.left + self.size_m, self.top)
-
-    @property
-    def extent(self) -> BaseGeometry:
-        """The square in local metres."""
-        return box(0, 0, self.size_m, self.size_m)
-
-    def to_wgs84(self, shape: BaseGeometry) -> BaseGeometry:
-        """Return a local shape in WGS 84 lon/lat."""
-        convert = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
-
-        def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack(convert.transform(self.left + xy[:, 0], self.top - xy[:, 1]), 1)
-
-        return shapely.transform(shape, move)
-
-    def from_wgs84(self, shape: BaseGeometry) -> BaseGeometry:
-        """Return a WGS 84 shape in local metres."""
-        convert = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True)
-
-        def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            x, y = convert.transform(xy[:, 0], xy[:, 1])
-            return np.stack([np.asarray(x) - self.left, self.top - np.asarray(y)], 1)
-
-        return shapely.transform(shape, move)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from shapely.geometry import Point
 
-from changedetect.core.tables import TIME
+from changedetect.core.tables import TIME, TRUTH_COLUMNS
 from changedetect.simulate.plan import sample_shape
 
 if TYPE_CHECKING:
@@ -101,20 +101,6 @@ class Simulation:
     """datetime, scene_id, zone, class, count, visible, hidden_fraction: one row per scene, zone and class."""
     scenes: Sequence[SimulatedScene]
     """Sorted by time."""
-
-
-TRUTH_COLUMNS = (
-    "class",
-    "status",
-    "start",
-    "end",
-    "zone",
-    "count",
-    "area_m2",
-    "length_m",
-    "width_m",
-    "orientation_deg",
-)
 
 
 def tabulate_truth(

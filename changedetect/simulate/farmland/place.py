@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 from pyproj import Transformer
-from shapely.geometry import box
 
 from changedetect.errors import ConfigError
 from changedetect.simulate.plan import ZonePlan
+from changedetect.simulate.square import Square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.aoi import Aoi
     from changedetect.simulate.params import SimulateParams
@@ -27,13 +26,9 @@ OVERHANG_PX = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Place(Square):
     """A square of ground: local metres run east (x) and south (y) from its top-left corner."""
 
-    crs: str
-    left: float
-    top: float
-    size_m: float
     gsd_m: float
     """Of the finest sensor."""
     cell_m: float
@@ -52,30 +47,6 @@ class Place:
     def reach_m(self) -> float:
         """How far past the square the land is laid out: in coarse steps, so that most pixel sizes see one land."""
         return 120.0 * math.ceil(self.margin_m / 120.0)
-
-    @property
-    def extent(self) -> BaseGeometry:
-        """The square in local metres."""
-        return box(0, 0, self.size_m, self.size_m)
-
-    def to_wgs84(self, shape: BaseGeometry) -> BaseGeometry:
-        """Return a local shape in WGS 84 lon/lat."""
-        convert = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
-
-        def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.stack(convert.transform(self.left + xy[:, 0], self.top - xy[:, 1]), 1)
-
-        return shapely.transform(shape, move)
-
-    def from_wgs84(self, shape: BaseGeometry) -> BaseGeometry:
-        """Return a WGS 84 shape in local metres."""
-        convert = Transformer.from_crs("EPSG:4326", self.crs, always_xy=True)
-
-        def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-            x, y = convert.transform(xy[:, 0], xy[:, 1])
-            return np.stack([np.asarray(x) - self.left, self.top - np.asarray(y)], 1)
-
-        return shapely.transform(shape, move)
 
     def to_cells(self, xy_m: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return world coordinates (col, row), corner convention, of local metres."""
