@@ -192,17 +192,6 @@ def test_ground_that_varies_over_the_baseline_needs_more_to_fire() -> None:
     assert np.abs(many).mean() < np.abs(one).mean() + 0.5
 
 
-def test_false_alarms_are_expected_to_be_rare_and_stated() -> None:
-    noise = estimate_noise(shot(PLACE, 2), BEFORE, 0.3, PARAMS)
-    assert noise.threshold_sigma == PARAMS.seed_sigma
-    assert noise.false_alarms_per_km2 is not None
-    assert 0 <= noise.false_alarms_per_km2 < 1
-
-
-def test_identical_images_promise_none() -> None:
-    assert not estimate_noise(shot(PLACE, 1), BEFORE, 0.3, PARAMS).false_alarms_per_km2
-
-
 def test_too_little_clear_ground_is_refused() -> None:
     bits = np.full((256, 256), int(Quality.CLOUD), np.uint16)
     bits[:5] = 0

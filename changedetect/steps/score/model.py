@@ -55,7 +55,8 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     Returns
     -------
     Noise
-        `model` is JSON-able and holds a few coefficients per band and coarse fields.
+        `model` is JSON-able and holds a few coefficients per band and coarse fields. What rises above a threshold of
+        itself is for detection to tell, which has the objects.
 
     Raises
     ------
@@ -96,10 +97,8 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     shadows = apply.find_shadows(pair, model, raster.grid, params)
     model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
     parts = apply.explain(matched, planes, model, (0, 0), params)
-    model, squared = _fit_whitening(parts, shadows, model, lattice, params)
-    limit = params.seed_sigma**2 + len(bands) - 1
-    rate = _false_alarms_per_km2(squared, limit, raster.grid.gsd_m)
-    return Noise(bands, model.to_dict(), params.seed_sigma, rate)
+    model = _fit_whitening(parts, shadows, model, lattice, params)
+    return Noise(bands, model.to_dict())
 
 
 class _Lattice:
@@ -290,8 +289,8 @@ def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
 
 def _fit_whitening(
     parts: apply.Parts, shadows: apply.Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
-) -> tuple[ScoreModel, Matrix]:
-    """Return the model with whitening, scales and local noise level, and the scene's squared scores at the sample."""
+) -> ScoreModel:
+    """Return the model with whitening, scales and local noise level."""
     n_bands = len(model.bands)
     take = [
         (
@@ -310,16 +309,12 @@ def _fit_whitening(
     whitening = np.linalg.cholesky(np.linalg.inv(correlation)).T
     model = replace(model, whitening=tuple(tuple(float(w) for w in row) for row in whitening))
     use = np.asarray(lattice.use, bool)
-    dark, near = (np.asarray(lattice.take(plane), bool) for plane in (shadows.was_dark, shadows.near))
+    dark = np.asarray(lattice.take(shadows.was_dark), bool)
     found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
     whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chi2.ppf(0.5, n_bands)
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
-    model = _scale(found, use, n_bands, model)
-    found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
-    shadow = (((found.light < 0) & near) | dark) & (n_bands > 1)
-    squared = np.where(shadow, found.free_squared, found.all_squared)
-    return model, np.asarray(squared[use], np.float64)
+    return _scale(found, use, n_bands, model)
 
 
 def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model: ScoreModel) -> ScoreModel:
@@ -330,23 +325,3 @@ def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model
     scale_all = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, n_bands)) / whole))
     scale_free = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, max(n_bands - 1, 1))) / free))
     return replace(model, scale_all=scale_all, scale_free=scale_free)
-
-
-def _false_alarms_per_km2(squared: Matrix, limit: float, gsd_m: float) -> float | None:
-    """Return clusters per km2 that the scene's own null is expected to put above a squared `limit`; None if untold.
-
-    The tail between the 80th and 97th percentile, below most changes, is extended as a normal's (exponential in the
-    square) or a heavier one (exponential in the score), whichever says more; a cluster is about 3 x 3 pixels. Rules on
-    size and shape come after it and only lower the figure.
-    """
-    if squared.size < 1000:
-        return None
-    levels = np.array([0.80, 0.90, 0.95, 0.97])
-    at = np.quantile(squared, levels)
-    if not at[-1] > at[0] > 0 or limit <= at[-1]:
-        return None
-    rates = []
-    for power in (0.5, 1.0):
-        slope = np.polyfit(at**power, np.log(1 - levels), 1)
-        rates.append(float(np.polyval(slope, limit**power)))
-    return float(math.exp(max(rates)) * 1e6 / (9 * gsd_m * gsd_m))

@@ -71,5 +71,3 @@ class ScoreParams:
     neighbour's."""
     null_from_sigma: Annotated[float, Field(ge=0.0)] = 2.0
     """Other explanations are tried only for pixels above this."""
-    seed_sigma: Annotated[float, Field(gt=0.0)] = 8.0
-    """Threshold for which the expected false alarms are stated; keep equal to detect.seed_sigma."""
