@@ -8,7 +8,7 @@ from changedetect.core.quality import Quality
 from changedetect.core.raster import Raster
 from changedetect.errors import GridError
 from changedetect.steps.register import RegisterParams, estimate_shift
-from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field
+from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field, measure_disagreement
 
 GRID = make_grid(256)
 P = RegisterParams()
@@ -162,3 +162,18 @@ def test_outlying_ties_do_not_move_the_field():
 
     field = fit_field(make_ties(value, lambda p: np.tile(np.eye(2), (len(p), 1, 1))), (4, 4)).field
     assert field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0] == pytest.approx((0.5, 0.25), abs=0.05)
+
+
+def test_kinds_of_evidence_that_contradict_each_other_are_told():
+    middle = (np.arange(8) + 0.5) / 8
+    position = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
+    info, group = np.broadcast_to(np.eye(2), (64, 2, 2)), np.arange(64) // 4
+
+    def shifted(col_px):
+        return Ties(position, np.tile([0.0, col_px], (64, 1)), info, group)
+
+    fit = fit_field(shifted(0.5), (4, 4))
+    alike = measure_disagreement(fit, (shifted(0.5), shifted(0.5)), (0.5, 0.5), position)
+    apart = measure_disagreement(fit, (shifted(0.2), shifted(0.8)), (0.5, 0.5), position)
+    np.testing.assert_allclose(alike, 0.0, atol=1e-6)
+    np.testing.assert_allclose(apart, 0.3, atol=1e-6)

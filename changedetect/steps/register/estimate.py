@@ -18,11 +18,12 @@ from changedetect.steps.register.field import (
     Ties,
     affine_field,
     fit_field,
+    measure_disagreement,
     measure_spread,
     predict_sigma,
 )
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
-from changedetect.steps.register.refine import Level, measure_ties, pair_level
+from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
 from changedetect.steps.register.windows import (
     WindowTies,
     feature_weights,
@@ -47,6 +48,9 @@ _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
 _CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.5, 1.2, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
+_CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
+"""90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
+is seen; in ordinary pairs they differ by .1 px, by chance."""
 _CE90_PER_SIGMA = 2.146
 """Radius that holds 90 % of a round normal error, in standard deviations per axis."""
 _MAP_CELLS = 8
@@ -96,9 +100,11 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = sqrt(max(1.5 h, 1.2 r)^2 + v^2 - n^2 + 0.05^2) px: h the 90 % quantile of half the distance between fits
-    on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that of the held-out
-    residuals, n that of the part of these which neighbours do not share. It speaks for ground with texture.
+    CE90 = max(sqrt(max(1.5 h, 1.2 r)^2 + v^2 - n^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the distance
+    between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that of the
+    held-out residuals, n that of the part of these which neighbours do not share, k that of the distance between the
+    field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
+    show there alone; less .1 px in quadrature. It speaks for ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -212,9 +218,9 @@ def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, sha
 
 def _refine(
     views: list[View], reference: Reference, start: Field, params: RegisterParams, trace: _Trace
-) -> tuple[Fit, Ties] | str:
-    """Return the fit at full resolution and the ties it was made on, or the reason there is none."""
-    result: tuple[Fit, Ties] | str = "there is no level to refine"
+) -> tuple[Fit, Measured] | str:
+    """Return the fit at full resolution and what it was made on, or the reason there is none."""
+    result: tuple[Fit, Measured] | str = "there is no level to refine"
     field_now, factor = start, 0
     for view, fixed in zip(views, reference.levels, strict=True):
         # a level that starts where one hardly coarser ended needs fewer steps
@@ -230,7 +236,7 @@ def _refine(
 
 def _refine_level(
     level: Level, start: Field, passes: int, params: RegisterParams, trace: _Trace
-) -> tuple[Fit, Ties] | str:
+) -> tuple[Fit, Measured] | str:
     # on small images the field may be as fine as its ties (two cells): the penalty keeps it from fitting their noise
     fixed = level.reference
     spacing_px = min(2.0 * fixed.cell_px * fixed.factor, params.spline_spacing_px)
@@ -238,24 +244,26 @@ def _refine_level(
     # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
     now, intervals = start, (min(rows, 6), min(cols, 6)) if passes == params.passes else (rows, cols)
     for _ in range(passes - 1):
-        ties, _kappa = measure_ties(level, now, exact=False)
+        ties = measure_ties(level, now, exact=False).ties
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
         now, intervals = fit_field(ties, intervals).field, (rows, cols)
-    ties, kappa = measure_ties(level, now, exact=True)
+    measured = measure_ties(level, now, exact=True)
+    ties = measured.ties
     if len(np.unique(ties.group)) < _MIN_GROUPS:
         side_m = f"{2 * fixed.cell_px * fixed.factor} px"
         return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
-    trace.note(sampled_share=fixed.share, shared_texture=float(kappa.max()))
-    return fit_field(ties, intervals), ties
+    trace.note(sampled_share=fixed.share, shared_texture=float(measured.kappa.max()))
+    return fit_field(ties, intervals), measured
 
 
-def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
+def _grade(fit: Fit, measured: Measured, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
     """Return the warp with its CE90, or the reason to abstain."""
+    ties = measured.ties
     least = np.linalg.eigvalsh(ties.info)[:, 0]
     sure = least > _SURE_SHARE * np.median(least)
     miss_px = np.hypot(*fit.miss_px.T)
-    ce90_px = _measure_ce90(fit, ties, sure, trace)
+    ce90_px = _measure_ce90(fit, measured, sure, trace)
     within = float(np.mean(miss_px[sure] < 1.0))
     inlying = sure & (fit.weight > 0.5)
     u_row, u_col = fit.field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
@@ -270,7 +278,7 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     if ce90_px > limit_px:
         reason = f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_m:.2f} m), needs {limit_px:.2f} px"
         return trace.abstain(reason, ce90_m, n)
-    trace.values["sigma_map_px"] = _map_sigma(fit, ties, sure, ce90_px)
+    trace.values["sigma_map_px"] = _map_sigma(fit, measured, sure, ce90_px)
     rmse_px = float(np.sqrt(np.mean(miss_px[inlying] ** 2))) if n else float(np.quantile(miss_px, 0.9))
     coefficients = np.round(fit.field.coefficients, 5)
     return Warp(
@@ -287,28 +295,40 @@ def _grade(fit: Fit, ties: Ties, grid: Grid, params: RegisterParams, trace: _Tra
     )
 
 
-def _measure_ce90(fit: Fit, ties: Ties, sure: NDArray[np.bool_], trace: _Trace) -> float:
+def _measure_ce90(fit: Fit, measured: Measured, sure: NDArray[np.bool_], trace: _Trace) -> float:
     """Return the CE90 over ground with texture, px."""
-    stiffness = fit.field.penalty
+    ties, stiffness = measured.ties, fit.field.penalty
     spreads = measure_spread(fit, ties, (stiffness, min(stiffness, ROUGH_PENALTY)))
     chance, rough = (_q90(spread[:, sure]) for spread in spreads)
     held_out = _q90(np.hypot(*fit.miss_px[sure].T))
     noise = _tie_noise(fit.miss_px[sure], ties.position[sure])
-    trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise)
+    differ = measure_disagreement(fit, measured.kinds, measured.shares, ties.position[sure])
+    # ties that know more count more: where little is known, kinds differ by chance
+    exactness = np.sqrt(np.linalg.eigvalsh(ties.info[sure])[:, 0])
+    order = np.argsort(differ, kind="stable")
+    below = np.cumsum(exactness[order])
+    kinds = float(differ[order][np.searchsorted(below, 0.9 * below[-1])])
+    trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise, kinds_px=kinds)
     by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
-    return float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + _CE90_FLOOR_PX**2))
+    seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + _CE90_FLOOR_PX**2))
+    return max(seen, _CE90_KINDS * _excess(kinds, _KINDS_FLOOR_PX))
 
 
-def _map_sigma(fit: Fit, ties: Ties, sure: NDArray[np.bool_], ce90_px: float) -> list[list[float]]:
+def _map_sigma(fit: Fit, measured: Measured, sure: NDArray[np.bool_], ce90_px: float) -> list[list[float]]:
     """Return the standard deviation of u per axis, px, in `_MAP_CELLS` x `_MAP_CELLS` cells, row by row."""
     middle = (np.arange(_MAP_CELLS) + 0.5) / _MAP_CELLS
     lattice = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
+    ties = measured.ties
     picked = ties.position[sure][:: max(int(sure.sum()) // _MAP_CELLS**2, 1)]
     sigma = predict_sigma(fit, ties, np.concatenate([lattice, picked]))
     known = float(np.median(sigma[len(lattice) :]))
     # nowhere better than where the ties are: what the field carries over is no more exact than what it is made of
     ratio = np.maximum(sigma[: len(lattice)] / known, 1.0) if known > 0 else np.ones(len(lattice))
-    found = np.minimum(ratio * ce90_px / _CE90_PER_SIGMA, _MOST_SIGMA_PX).reshape(_MAP_CELLS, _MAP_CELLS)
+    # and nowhere better than kinds of evidence agree there
+    differ = measure_disagreement(fit, measured.kinds, measured.shares, lattice)
+    kinds = _CE90_KINDS * np.sqrt(np.maximum(differ**2 - _KINDS_FLOOR_PX**2, 0.0))
+    worst = np.maximum(ratio * ce90_px, kinds) / _CE90_PER_SIGMA
+    found = np.minimum(worst, _MOST_SIGMA_PX).reshape(_MAP_CELLS, _MAP_CELLS)
     return [[round(float(value), 3) for value in line] for line in found]
 
 

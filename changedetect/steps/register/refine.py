@@ -61,8 +61,22 @@ def pair_level(
     return Level(reference, tuple(block for block in found if block is not None), full_shape)
 
 
-def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, NDArray[np.float64]]:
-    """Return what one Gauss-Newton step on every pooled block measures, and kappa per feature.
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What one Gauss-Newton step on every pooled block measures."""
+
+    ties: Ties
+    """Of all evidence."""
+    kinds: tuple[Ties, ...]
+    """Of each mix of features alone, where it measures anything."""
+    shares: tuple[float, ...]
+    """Per kind, its share of the information, 0 to 1."""
+    kappa: NDArray[np.float64]
+    """Mean share of the gradient both scenes have, per mix."""
+
+
+def measure_ties(level: Level, field: Field, exact: bool = True) -> Measured:
+    """Return what one Gauss-Newton step on every pooled block measures, of all mixes and, if `exact`, of each.
 
     `exact` resamples with Lanczos: the cubic kernel pulls u by up to .025 px towards whole pixels, but takes a
     quarter of the time.
@@ -90,7 +104,13 @@ def measure_ties(level: Level, field: Field, exact: bool = True) -> tuple[Ties, 
         part = _sum_block(block.patch, moved, mixes, fixed.cell_px)
         sums[:, :, r : r + part.shape[2], c : c + part.shape[3]] = part
     info, pull, kappa = _weigh(sums, fixed.cell_px)
-    return _pool(info, pull, level, field), kappa
+    ties = _pool(info.sum(axis=0), pull.sum(axis=0), level, field)
+    if not exact:
+        return Measured(ties, (), (), kappa)
+    amount = info[:, 0, 0].sum(axis=(1, 2)) + info[:, 1, 1].sum(axis=(1, 2))
+    used = np.flatnonzero(amount > 0)
+    kinds = tuple(_pool(info[k], pull[k], level, field) for k in used)
+    return Measured(ties, kinds, tuple(float(amount[k] / amount.sum()) for k in used), kappa)
 
 
 def _cut_block(
@@ -231,17 +251,17 @@ def _sum_block(patch: Patch, moved: _Warped, mixes: _Mixes, cell_px: int) -> NDA
 def _weigh(
     sums: NDArray[np.float32], cell_px: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return information (2, 2, cells) and pull (2, cells) summed over features, and mean kappa per feature."""
-    info = np.zeros((2, 2, *sums.shape[2:]))
-    pull = np.zeros((2, *sums.shape[2:]))
+    """Return information (mix, 2, 2, cells), pull (mix, 2, cells) and mean kappa (mix,)."""
+    info = np.zeros((len(sums), 2, 2, *sums.shape[2:]))
+    pull = np.zeros((len(sums), 2, *sums.shape[2:]))
     kappas = np.zeros(len(sums))
     for i, (yy, yx, xx, yr, xr, rr, w, cross) in enumerate(np.asarray(sums, np.float64)):
         trace, weight = _smooth(yy + xx, cell_px), _smooth(w, cell_px)
         noise = np.maximum(_smooth(rr, cell_px) / np.maximum(weight, 1e-6), _MIN_NOISE)
         kappa = np.clip(_smooth(cross, cell_px) / np.maximum(trace, 1e-6), 0.0, 1.0)
         kappa[kappa < _MIN_KAPPA] = 0.0
-        info += kappa**2 / noise * np.array([[yy, yx], [yx, xx]])
-        pull += kappa / noise * np.array([yr, xr])
+        info[i] = kappa**2 / noise * np.array([[yy, yx], [yx, xx]])
+        pull[i] = kappa / noise * np.array([yr, xr])
         kappas[i] = float((kappa * w).sum() / max(float(w.sum()), 1e-6))
     return info, pull, kappas
 
@@ -272,14 +292,7 @@ def _pool(info: NDArray[np.float64], pull: NDArray[np.float64], level: Level, fi
     position = np.stack([x * fixed.factor / n for x, n in zip(centre, level.full_shape, strict=True)], axis=1)
     ridge = 1e-3 * np.median(trace[keep]) * np.eye(2) if keep.any() else np.eye(2)
     step = np.linalg.solve(matrix + ridge, force[:, :, None])[:, :, 0] * fixed.factor
-    here = _at_points(field, position[keep])
+    here = field.at_points(position[keep])
     # the step is taken from u at the tie's centre: once b = 0 everywhere, u reproduces itself
     group = (r // 2) * (-(-size[1] // 2)) + c // 2
     return Ties(position[keep], here + step[keep], matrix[keep], group[keep].astype(np.int64))
-
-
-def _at_points(field: Field, position: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows, row_index = np.unique(position[:, 0], return_inverse=True)
-    cols, col_index = np.unique(position[:, 1], return_inverse=True)
-    grid = field.at(rows, cols)
-    return np.stack([plane[row_index, col_index] for plane in grid], axis=1)
