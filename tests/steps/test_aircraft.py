@@ -43,6 +43,21 @@ def test_two_that_touch_are_two():
     assert row["confidence"] > 0.5
 
 
+def test_a_body_as_short_as_one_is_not_two():
+    plane = airframe(150, 150, 35.0, 29.0).intersection(box(141, 142, 159, 157))
+    assert judged(plane.buffer(1.5), (plane.buffer(1.5), WHITE))["count"] == 1
+
+
+@pytest.mark.parametrize("strip_m", [500.0, 24.0])
+def test_pavement_lies_around_an_aircraft(strip_m):
+    plane = airframe(150, 150)
+    pavement = box(150 - strip_m / 2, 0, 150 + strip_m / 2, 300)
+    before = paint(GRID, (None, GRASS), (pavement, CONCRETE))
+    after = paint(GRID, (None, GRASS), (pavement, CONCRETE), (plane, WHITE), rng=np.random.default_rng(6))
+    row = propose(outlines(plane.buffer(1.0)), *pair(GRID, before, after), PARAMS).iloc[0]
+    assert (row["confidence"] > 0.5) == (strip_m == 500.0)
+
+
 @pytest.mark.parametrize("paint_of_it", [WHITE, (0.1, 0.12, 0.11, 0.17)])
 def test_a_fighter_of_seven_pixels_is_an_aircraft_in_light_and_dark_paint_and_a_bus_is_none(paint_of_it):
     fighter, bus = airframe(150, 150, 20.0, 15.0), box(144, 148.6, 156, 151.4)

@@ -39,12 +39,15 @@ SIDES_PX = (24, 32, 40, 48, 64, 96, 128)
 class AircraftParams:
     """What a parked aircraft looks like from above."""
 
-    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.3
-    """Paved ground in the baseline is not green: (nir - red) / (nir + red) below this."""
-    max_colour: Share = 0.3
-    """And it is grey: spread of its visible bands over their mean below this (bare soil is redder)."""
+    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.15
+    """Paved ground in the baseline is not green: (nir - red) / (nir + red) below this (dry soil: 0.1 to 0.2)."""
+    max_colour: Share = 0.15
+    """And it is grey: spread of its visible bands over their mean below this (tan concrete 0.12; bare soil 0.16 up)."""
     min_paved_share: Share = 0.6
     """Share of the outline that was paved."""
+    paved_around: tuple[float, float] = (0.4, 0.8)
+    """Share of the ground around it, as far as `margin_m`, that was: with the first the change is an edge of the
+    pavement, light or soil, and no aircraft; with the second it may be one."""
     min_length_m: Positive = 11.0
     """Smallest aircraft that counts: light transports and fighters are 12 m and longer."""
     max_length_m: Positive = 80.0
@@ -61,6 +64,8 @@ class AircraftParams:
     """... lies under the others by no more than this share of itself ..."""
     touching_outside: Share = 0.4
     """... and beyond the outline by no more than this."""
+    touching_reach: Positive = 1.15
+    """An outline that holds two is longer than the first of them by this factor."""
     max_touching: Annotated[int, Field(ge=1)] = 12
     """Most aircraft in one outline."""
     min_sun_deg: Positive = 5.0
@@ -72,7 +77,11 @@ class AircraftParams:
     scrap_share: Share = 0.4
     """Smaller outlines beside this one may be parts of its aircraft: up to this share of its size."""
     least_over_box: tuple[float, float] = (-1.2, -0.6)
-    """A box that leaves so much less than wings do (logarithm) is one: surely, and not at all."""
+    """A box that leaves so much less than wings do (logarithm) is one: surely, and not at all ..."""
+    resolved_over_box: tuple[float, float] = (-0.4, 0.0)
+    """... and where wings are resolved: clouds, shadows and soil fit no wings, yet explain much."""
+    resolved_px: tuple[float, float] = (6.0, 12.0)
+    """Lengths between which wings come to be resolved."""
     least_explained: tuple[float, float] = (0.3, 0.45)
     """Share of the change that aircraft must explain: below the first none are there, from the second they may be."""
     part_share: Share = 0.5
@@ -145,7 +154,7 @@ class Evidence:
     """Share of the squared change that aircraft explain."""
     over_box: float
     """Logarithm of what a box leaves over what the aircraft leaves."""
-    length_m: float
+    length_px: float
     spread: tuple[float, float, float]
     """Standard deviations of the change across and along (m), and its area (m2): wings spread it, lorries do not."""
     snr: float
@@ -189,7 +198,8 @@ def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams)
     paved = float((inside & apron.paved[window]).sum() / inside.sum())
     if paved < params.min_paved_share or max(inside.shape) * apron.gsd_m > params.max_outline_m:
         return proposal(0.0)
-    if (inside & claimed[window]).sum() > params.part_share * inside.sum():
+    around = ramp(_paved_around(inside, apron, window, params), *params.paved_around)
+    if around == 0.0 or (inside & claimed[window]).sum() > params.part_share * inside.sum():
         return proposal(0.0)
     seen = weigh(name, apron, window, params)
     if seen is None:
@@ -198,8 +208,17 @@ def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams)
         claimed[window] |= support[: inside.shape[0], : inside.shape[1]]
     count = len(seen.supports)
     confidence = params.max_confidence * chance(seen, params) * ramp(paved, params.min_paved_share - 0.1, 0.85)
+    confidence *= around
     flags = ("touching",) if count > 1 else ()
     return proposal(confidence, count, (max(1, count - (count > 1)), count + (count > 1)), flags)
+
+
+def _paved_around(inside: Mask, apron: Apron, window: tuple[slice, slice], params: AircraftParams) -> float:
+    """Return the share of the ground around an outline that was paved, 0 to 1."""
+    reach = 2 * max(1, round(params.margin_m / apron.gsd_m)) + 1
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+    ring = near & ~inside & apron.valid[window]
+    return float(apron.paved[window][ring].mean()) if ring.any() else 0.0
 
 
 def _window(apron: Apron, name: int, margin_m: float) -> tuple[slice, slice]:
@@ -237,9 +256,11 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     key = (apron.gsd_m * coarser, side, apron.sun_deg)
     banks = [make_bank("aircraft", length, *key) for length in lengths_between(low, high)]
     fits = _fit_all(square, where, banks, params)
+    if fits and length_m < params.touching_reach * fits[0].length_m:
+        fits = fits[:1]
     if not fits:
         return None
-    boxes = [make_bank("box", length, *key) for length in lengths_between(4.0, 1.2 * length_m)]
+    boxes = [make_bank("box", length, *key) for length in lengths_between(max(4.0, 0.25 * length_m), 1.2 * length_m)]
     box = fit_best(square, where, boxes)
     support = where | np.logical_or.reduce([fit.support for fit in fits])
     total = float(np.sum(square[support] ** 2))
@@ -250,7 +271,7 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     supports = tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits)
     advantage = math.log(left_box / left)
     spread = _spread(patch * near, apron.gsd_m, params)
-    return Evidence(gained / max(total, 1e-12), advantage, fits[0].length_m, spread, snr, supports)
+    return Evidence(gained / max(total, 1e-12), advantage, fits[0].length_m / apron.gsd_m, spread, snr, supports)
 
 
 def _spread(change: Plane, gsd_m: float, params: AircraftParams) -> tuple[float, float, float]:
@@ -305,7 +326,9 @@ def chance(seen: Evidence, params: AircraftParams) -> float:
         _within(seen.over_box, 0.5),
     )
     value = sum(weight * feature for weight, feature in zip(params.weights, features, strict=True))
-    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.over_box, *params.least_over_box)
+    resolved = ramp(seen.length_px, *params.resolved_px)
+    least = [a + resolved * (b - a) for a, b in zip(params.least_over_box, params.resolved_over_box, strict=True)]
+    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.over_box, *least)
     doubt *= ramp(seen.explained, *params.least_explained)
     return doubt / (1.0 + math.exp(-value))
 

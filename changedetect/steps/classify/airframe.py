@@ -98,12 +98,16 @@ def _draw_all(family: str, length_m: float, gsd_m: float, sun_deg: tuple[float, 
         turns, heights = np.arange(0.0, 180.0, TURN_DEG), [max(2.5, min(0.8 * length_m / a, 10.0)) for a in ASPECTS]
     reach = max(heights) / math.tan(math.radians(sun_deg[1])) if sun_deg else 0.0
     size = 2 * math.ceil((0.75 * length_m + reach) / gsd_m + 2) + 1
-    planes = [
-        _draw(shape, float(turn), height, (gsd_m, size), sun_deg)
-        for shape, height in zip(shapes, heights, strict=True)
-        for turn in turns
-    ]
-    return np.stack(planes)
+    fine = np.zeros((2, len(shapes) * len(turns), size * FINE, size * FINE), np.uint8)
+    for k, (shape, height) in enumerate(zip(shapes, heights, strict=True)):
+        for j, turn in enumerate(turns):
+            _draw(fine[:, k * len(turns) + j], shape, float(turn), (gsd_m, _away_m(height, sun_deg)))
+    fine[1][fine[0] > 0] = 0
+    # one tall image instead of many: the margin around each is wider than the blur
+    tall = fine.reshape(-1, size * FINE)
+    shares = cv2.resize(tall, (size, len(tall) // FINE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    blurred = cv2.GaussianBlur(shares / np.float32(255), (0, 0), BLUR_PX)
+    return np.ascontiguousarray(blurred.reshape(2, -1, size, size).swapaxes(0, 1))
 
 
 def fit_best(change: Plane, where: Mask, banks: list[Bank]) -> Fit | None:
@@ -161,32 +165,35 @@ def _rectangle(length_m: float, width_m: float) -> NDArray[np.float64]:
     return np.array([(-x, -y), (x, -y), (x, y), (-x, y)])
 
 
+def _away_m(height_m: float, sun_deg: tuple[float, float] | None) -> tuple[float, float]:
+    """Return how far right and down the shadow of something so high reaches."""
+    if sun_deg is None:
+        return 0.0, 0.0
+    reach = height_m / math.tan(math.radians(sun_deg[1]))
+    return -math.sin(math.radians(sun_deg[0])) * reach, math.cos(math.radians(sun_deg[0])) * reach
+
+
 def _draw(
+    fine: NDArray[np.uint8],
     parts: list[NDArray[np.float64]],
     turn_deg: float,
-    height_m: float,
-    frame: tuple[float, int],
-    sun_deg: tuple[float, float] | None,
-) -> NDArray[np.float32]:
-    """Return the shares of pixels that a body and its shadow cover, (2, row, col)."""
-    gsd_m, side_px = frame
+    frame: tuple[float, tuple[float, float]],
+) -> None:
+    """Draw a body and the ground that its shadow sweeps, (2, row, col), `FINE` cells per pixel."""
+    gsd_m, away_m = frame
     angle = math.radians(turn_deg)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    fine = np.zeros((2, side_px * FINE, side_px * FINE), np.uint8)
     # the pixel whose middle is the origin is side // 2
-    origin = (side_px // 2 + 0.5) * FINE - 0.5
-    steps = [0.0]
-    away = np.zeros(2)
-    if sun_deg is not None:
-        reach = height_m / math.tan(math.radians(sun_deg[1])) / gsd_m * FINE
-        away = -np.array([math.sin(math.radians(sun_deg[0])), -math.cos(math.radians(sun_deg[0]))]) * reach
-        steps = np.linspace(0.0, 1.0, max(2, math.ceil(reach) + 1)).tolist()
+    origin = (fine.shape[-1] // FINE // 2 + 0.5) * FINE - 0.5
+    away = np.asarray(away_m) / gsd_m * FINE
     for part in parts:
-        points = part @ turn / gsd_m * FINE + origin
-        cv2.fillPoly(fine[0], [np.round(points * 16).astype(np.int32)], 255, shift=4)
-        for step in steps[1:]:
-            cv2.fillPoly(fine[1], [np.round((points + step * away) * 16).astype(np.int32)], 255, shift=4)
-    fine[1][fine[0] > 0] = 0
-    planes = [cv2.resize(plane, (side_px, side_px), interpolation=cv2.INTER_AREA) for plane in fine]
-    blurred = [cv2.GaussianBlur(plane.astype(np.float32) / np.float32(255), (0, 0), BLUR_PX) for plane in planes]
-    return np.stack(blurred)
+        points = np.asarray(part @ turn / gsd_m * FINE + origin, np.float32)
+        cv2.fillPoly(fine[0], [_fixed(points)], 255, shift=4)
+        if away.any():
+            # parts are convex: what one sweeps is the hull of its first and last place
+            swept = cv2.convexHull(np.concatenate([points, points + away.astype(np.float32)]))
+            cv2.fillPoly(fine[1], [_fixed(swept)], 255, shift=4)
+
+
+def _fixed(points: NDArray[Any]) -> NDArray[np.int32]:
+    return np.asarray(np.round(points * 16), np.int32)
