@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -210,13 +211,14 @@ def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: R
     reference = choose_reference(members, grid, config, runner)
     registered = choose_grids(register_members(members, reference, grid, config, runner))
     reference = next(m for m in registered if m.scene.id == reference.scene.id)
-    _require_usable(registered)
+    require_usable(registered)
     factors = sorted({m.compared for m in registered if m.reason is None})
     baselines = {k: build_baseline(registered, k, grid.coarsen(k), config) for k in factors}
     return Stack(grid, registered, reference, baselines)
 
 
-def _require_usable(members: Sequence[Member]) -> None:
+def require_usable(members: Sequence[Member]) -> None:
+    """Raise, saying why, unless some scene after the baseline can be compared."""
     after = [m for m in members if not m.is_baseline]
     if not after or any(m.reason is None for m in after):
         return
@@ -226,11 +228,12 @@ def _require_usable(members: Sequence[Member]) -> None:
         kind = DataError
     elif all(reason.startswith("obscured") for reason in reasons):
         kind = NothingToDoError
-    inexact = any("CE90" in reason for reason in reasons)
+    stated = [m.warp.diagnostics["ce90_px"] for m in after if m.warp and "ce90_px" in m.warp.diagnostics]
+    inexact = bool(stated) and any("CE90" in reason for reason in reasons)
     raise kind(
         "no scene after the baseline can be compared",
         found=f"{len(after)} scenes: {'; '.join(reasons[:3])}",
-        hint="--set register.max_ce90_px=1.5 compares them less sharply" if inexact else "",
+        hint=f"--set register.max_ce90_px={ceil(2 * min(stated)) / 2:g} compares them less sharply" if inexact else "",
     )
 
 

@@ -121,8 +121,8 @@ def _joplin(_: str, real: Path):
             "path": sorted(map(str, (folder / "post").glob("*.tif"))),
         },
     ]
-    # Two orthophotos of trees and roofs: parallax keeps a tenth of the ground more than 0.8 px off.
-    extra = {"settings": {"register": {"max_ce90_px": 1.5}}}
+    # Two orthophotos of trees and roofs, which lean: a tenth of what registration sees is more than 2 px off.
+    extra = {"settings": {"register": {"max_ce90_px": 2.5}}}
     return scenes, (366900.0, 4103600.0, 367500.0, 4104200.0), "EPSG:26915", extra
 
 

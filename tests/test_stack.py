@@ -5,8 +5,10 @@ import pytest
 from shapely.geometry import box
 
 from changedetect.core.grid import Grid
+from changedetect.core.results import Warp
 from changedetect.core.scene import Scene
-from changedetect.stack import choose_grids, plan_members
+from changedetect.errors import RegistrationError
+from changedetect.stack import choose_grids, plan_members, require_usable
 
 GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
 
@@ -35,3 +37,11 @@ def test_a_baseline_scene_that_could_not_be_registered_does_not_count():
     coarse, fine, after = series(3.0, 0.5, 0.5, baseline=2)
     clouded = replace(fine, reason="obscured: 1% of the area is clear")
     assert choose_grids([coarse, clouded, after])[2].compared == 6
+
+
+def test_a_series_too_inexact_says_which_limit_would_do():
+    first, late = series(0.5, 0.5, baseline=1)
+    warp = Warp("abstained", reason="not exact enough: CE90 is 2.05 px, needs 0.80 px", diagnostics={"ce90_px": 2.05})
+    late = replace(late, warp=warp, reason=f"registration abstained: {warp.reason}")
+    with pytest.raises(RegistrationError, match=r"try: --set register\.max_ce90_px=2\.5 compares"):
+        require_usable([first, late])

@@ -42,6 +42,12 @@ def test_a_ship_seen_on_two_looks_is_one_change_even_with_a_cloudy_look_between(
     assert change["confidence"] == pytest.approx(1 - 0.2 * (1 - 0.5 * 0.6))
 
 
+def test_many_looks_never_make_certain():
+    seen = [detection(n, TRENCH, "trench", confidence=0.9) for n in range(1, 9)]
+    changes, _ = link(detections(*seen), [look(n) for n in range(9)], AOI, PARAMS)
+    assert list(changes["confidence"]) == [PARAMS.max_confidence] == [0.98]
+
+
 def test_two_ships_after_an_empty_look_at_one_berth_are_two_changes():
     looks = [look(n) for n in range(5)]
     changes, _ = link(detections(detection(1, SHIP), detection(3, SHIP)), looks, AOI, PARAMS)

@@ -61,7 +61,8 @@ def link(
     decided), else `absent`. Before its first detection a change is never `present` by its score alone.
 
     Confidence: the best look's c grows with every other look that detects it, 1 - (1 - c) prod(1 - g c_i) with
-    g = `persistence_gain`; for structures it is scaled by sqrt((n_seen + 1) / (n_clear + 1)).
+    g = `persistence_gain`; for structures it is scaled by sqrt((n_seen + 1) / (n_clear + 1)); it never exceeds
+    `max_confidence`.
     """
     require_columns(detections, DETECTION_COLUMNS, "detections")
     looks = sorted(looks, key=lambda look: (look.acquired, look.scene_id))
@@ -215,7 +216,7 @@ def _confidence(track: Track, n_seen: int, n_clear: int, lasting: bool, params: 
     for confidence in others:
         doubt *= 1.0 - params.persistence_gain * confidence
     support = math.sqrt((n_seen + 1) / (n_clear + 1)) if lasting else 1.0
-    return min(1.0, max(0.0, (1.0 - doubt) * support))
+    return min(params.max_confidence, max(0.0, (1.0 - doubt) * support))
 
 
 def _with_ids(records: list[dict[str, Any]], aoi: Aoi, params: LinkParams) -> list[dict[str, Any]]:

@@ -44,6 +44,8 @@ class LinkParams:
     """Centroids are rounded to this in the identifier, so that a pixel more or less does not rename a change."""
     persistence_gain: Share = 0.5
     """How far another look's confidence counts: 0 not at all, 1 as fully independent evidence."""
+    max_confidence: Share = 0.98
+    """No change is surer than this, however often it is seen: what is wrong with a place is wrong on every look."""
     min_absent_once: Annotated[int, Field(ge=1)] = 2
     """A structure seen on one look and clearly absent on this many later ones is flagged `seen_once`."""
     keep_seen_once: bool = False
