@@ -38,6 +38,7 @@ from changedetect.gather import (
 from changedetect.io.aoi_file import load_aoi
 from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable
 from changedetect.io.write import require_formats, write_outputs
+from changedetect.maps import map_writers
 from changedetect.pictures import extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.series.activity import count_activity, summarize
@@ -113,7 +114,7 @@ def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progr
             results,
             options.formats,
             config.write,
-            extras=extra_writers(series, stack, results, config),
+            extras=[*extra_writers(series, stack, results, config), *map_writers(stack, results, config)],
             inputs=inputs,
         )
     return RunReport(out_dir, results, series.warnings)

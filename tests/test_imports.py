@@ -14,7 +14,7 @@ TIERS = (
     ("io", "steps", "series", "blocks", "simulate", "evaluation", "report"),
     ("config",),
     ("gather", "stack"),
-    ("provenance", "pictures"),
+    ("provenance", "pictures", "maps"),
     ("pipeline",),
     ("cli",),
     ("__main__",),

@@ -53,5 +53,7 @@ class WriteParams:
     """Ground shown around a change, so that the place can be recognised."""
     chip_px: Annotated[int, Field(ge=64, le=2048)] = 420
     """Side of each chip on the picture; two of them and their captions fit a 1080-pixel screen."""
+    imagery: bool = True
+    """Whether the place before and after, registered, is written as pictures that a GIS opens beside the changes."""
     overview_px: Annotated[int, Field(ge=128, le=8192)] = 1600
     """Longer side of overview.png."""

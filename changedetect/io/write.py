@@ -18,10 +18,13 @@ from changedetect.io.write_geojson import (
     CHANGE_PROPERTIES,
     DETECTION_PROPERTIES,
     DRIVERS,
+    ZONE_PROPERTIES,
     plain_property,
     require_parquet,
     to_features,
+    to_geometry,
     write_geojson,
+    write_package,
     write_vector,
 )
 from changedetect.io.write_json import write_json
@@ -70,10 +73,10 @@ def write_outputs(
         _write_tables(fresh, results, formats)
         if params.score:
             _write_scores(fresh / "score", results, params)
-        for extra in extras:
-            extra(fresh)
         write_json(fresh / "summary.json", {**results.summary, "simulated": results.simulated})
         write_json(fresh / MARKER, _run_record(results))
+        for extra in extras:
+            extra(fresh)
 
 
 def require_formats(formats: Sequence[str]) -> None:
@@ -91,17 +94,39 @@ def activity_rows(activity: pd.DataFrame) -> list[dict[str, Any]]:
     return [{name: plain_property(name, values[i]) for name, values in columns.items()} for i in range(len(activity))]
 
 
+def zone_features(results: RunResults) -> list[dict[str, Any]]:
+    """Return the AOI, under its own name, and its zones as GeoJSON features."""
+    return [
+        {
+            "type": "Feature",
+            "properties": {
+                "name": zone.name,
+                "kind": "zone" if place else "aoi",
+                "targets": list(zone.targets),
+                "simulated": results.simulated,
+            },
+            "geometry": to_geometry(zone.geometry),
+        }
+        for place, zone in enumerate(results.aoi.all_zones)
+    ]
+
+
 def _write_tables(folder: Path, results: RunResults, formats: Sequence[str]) -> None:
     rows = activity_rows(results.activity)
     changes = to_features(results.changes, CHANGE_PROPERTIES, results.simulated)
     detections = to_features(results.detections, DETECTION_PROPERTIES, results.simulated)
     write_geojson(folder / "changes.geojson", changes, simulated=results.simulated, activity=rows)
     write_geojson(folder / "detections.geojson", detections, simulated=results.simulated)
+    zones = zone_features(results)
+    write_geojson(folder / "zones.geojson", zones, simulated=results.simulated)
     _write_csv(folder / "activity.csv", rows)
+    tables = {"changes": (changes, CHANGE_PROPERTIES), "detections": (detections, DETECTION_PROPERTIES)}
     for name in dict.fromkeys(formats):
-        if name in DRIVERS:
-            write_vector(folder / f"changes.{name}", changes, CHANGE_PROPERTIES)
-            write_vector(folder / f"detections.{name}", detections, DETECTION_PROPERTIES)
+        if name == "gpkg":
+            write_package(folder / "changes.gpkg", {**tables, "zones": (zones, ZONE_PROPERTIES)}, results.activity)
+        elif name in DRIVERS:
+            for table, (features, properties) in tables.items():
+                write_vector(folder / f"{table}.{name}", features, properties)
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyogrio
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.polygon import orient
@@ -51,6 +52,9 @@ DETECTION_PROPERTIES = (
     *("gsd_m", "flags", "features"),
 )
 """Properties of detections.geojson, in order; `simulated` follows."""
+
+ZONE_PROPERTIES = ("name", "kind", "targets")
+"""Properties of zones.geojson, in order; `simulated` follows."""
 
 TIMES = ("absent_until", "first_seen", "last_seen", "gone_by", "acquired")
 """Properties that are times."""
@@ -126,17 +130,38 @@ def write_vector(path: Path, features: Sequence[Mapping[str, Any]], properties: 
     OutputError
         The format needs an extra that is not installed.
     """
+    frame = _frame(features, properties)
+    if path.suffix == ".parquet":
+        require_parquet()
+        # 1.1: a bounding box per row, by which readers skip what they do not show
+        frame.to_parquet(path, index=False, schema_version="1.1.0", write_covering_bbox=True)
+    else:
+        frame.to_file(path, driver=DRIVERS[path.suffix[1:]], engine="pyogrio", geometry_type="MultiPolygon")
+
+
+def write_package(
+    path: Path, tables: Mapping[str, tuple[Sequence[Mapping[str, Any]], Sequence[str]]], activity: pd.DataFrame
+) -> None:
+    """Write one GeoPackage with a layer per table and the counts as an attribute table `activity`.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name of each layer to its features and their properties.
+    """
+    for layer, (features, properties) in tables.items():
+        _frame(features, properties).to_file(
+            path, layer=layer, driver="GPKG", engine="pyogrio", geometry_type="MultiPolygon"
+        )
+    pyogrio.write_dataframe(activity, path, layer="activity", driver="GPKG")
+
+
+def _frame(features: Sequence[Mapping[str, Any]], properties: Sequence[str]) -> gpd.GeoDataFrame:
     columns = {
         name: _column(name, [feature["properties"][name] for feature in features])
         for name in (*properties, "simulated")
     }
-    shapes = [_multi(feature["geometry"]) for feature in features]
-    frame = gpd.GeoDataFrame(columns, geometry=shapes, crs=4326)
-    if path.suffix == ".parquet":
-        require_parquet()
-        frame.to_parquet(path, index=False)
-    else:
-        frame.to_file(path, driver=DRIVERS[path.suffix[1:]], engine="pyogrio", geometry_type="MultiPolygon")
+    return gpd.GeoDataFrame(columns, geometry=[_multi(feature["geometry"]) for feature in features], crs=4326)
 
 
 def _column(name: str, values: Sequence[Any]) -> pd.Series:

@@ -59,9 +59,11 @@ def test_run_writes_every_file_of_the_contract(place):
     files = files_of(place / "out")
     assert files >= {
         *("changes.geojson", "detections.geojson", "activity.csv", "summary.json", "run.json"),
-        *("changes.gpkg", "detections.gpkg", "overview.png"),
+        *("changes.gpkg", "overview.png"),
+        *("zones.geojson", "project.qgz", "changes.qml", "changes.kmz", "stac-item.json"),
+        *("imagery/before.tif", "imagery/after.tif"),
     }
-    assert sum(name.startswith("score/") for name in files) == 1
+    assert sum(name.startswith("score/") and name.endswith(".tif") for name in files) == 1
     changes = json.loads((place / "out/changes.geojson").read_text())
     assert sum(name.startswith("quicklooks/") for name in files) == len(changes["features"])
     assert len((place / "out/activity.csv").read_text().splitlines()) == 1 + len(changes["activity"])

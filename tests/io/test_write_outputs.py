@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from affine import Affine
 from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import MultiPolygon, Polygon, box, shape
 
-from changedetect.core.aoi import Aoi, Location
+from changedetect.core.aoi import Aoi, Location, Zone
 from changedetect.core.grid import Grid
 from changedetect.core.results import Look
 from changedetect.core.run import RunResults, WriteParams
@@ -121,8 +122,9 @@ def test_every_file_of_the_contract_is_written(tmp_path):
     assert names == [
         "activity.csv",
         *("changes.fgb", "changes.geojson", "changes.gpkg"),
-        *("detections.fgb", "detections.geojson", "detections.gpkg"),
+        *("detections.fgb", "detections.geojson"),
         *("run.json", "score/2024-10-05T022000Z-2.tif", "score/2024-10-05T022000Z.tif", "summary.json"),
+        "zones.geojson",
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -190,15 +192,17 @@ def test_nothing_found_is_an_empty_collection_in_every_format(tmp_path):
     empty = make_results(0, activity=table([], ACTIVITY_COLUMNS), looks=(), scene_records=())
     write_outputs(tmp_path / "out", empty, ("gpkg", "fgb"))
     assert json.loads((tmp_path / "out/changes.geojson").read_text())["features"] == []
-    for name in ("changes.gpkg", "changes.fgb", "detections.gpkg"):
-        assert len(gpd.read_file(tmp_path / "out" / name)) == 0
+    for layer in ("changes", "detections", "activity"):
+        assert len(gpd.read_file(tmp_path / "out/changes.gpkg", layer=layer)) == 0
+        assert layer == "activity" or len(gpd.read_file(tmp_path / f"out/{layer}.fgb")) == 0
     assert (tmp_path / "out/activity.csv").read_text().count("\n") == 1
 
 
 def test_other_formats_hold_the_same_features(tmp_path):
     write_outputs(tmp_path / "out", make_results(2), ("gpkg", "fgb"))
     for suffix in ("gpkg", "fgb"):
-        frame = gpd.read_file(tmp_path / f"out/changes.{suffix}").sort_values("id")
+        layer = {"layer": "changes"} if suffix == "gpkg" else {}
+        frame = gpd.read_file(tmp_path / f"out/changes.{suffix}", **layer).sort_values("id")
         assert list(frame["id"]) == ["c0", "c1"]
         assert frame["first_seen"].iloc[0] == SECOND
         assert json.loads(frame["flags"].iloc[0]) == ["small"]
@@ -206,9 +210,27 @@ def test_other_formats_hold_the_same_features(tmp_path):
         assert list(frame.columns) == [*CHANGE_PROPERTIES, "simulated", "geometry"]
 
 
+def test_a_geopackage_tells_the_whole_story(tmp_path):
+    pier = Zone("pier-1", box(131.7, 44.0, 131.8, 44.1), ("trench",))
+    results = make_results(2)
+    write_outputs(tmp_path / "out", replace(results, aoi=replace(results.aoi, zones=(pier,))), ("gpkg",))
+    package = tmp_path / "out/changes.gpkg"
+    assert [name for name, _ in pyogrio.list_layers(package)] == ["changes", "detections", "zones", "activity"]
+    assert list(gpd.read_file(package, layer="detections")["change_id"]) == ["c0", "c1"]
+    zones = gpd.read_file(package, layer="zones")
+    assert list(zones["name"]) == ["place", "pier-1"]
+    assert list(zones["kind"]) == ["aoi", "zone"]
+    assert zones.geometry.iloc[1].equals(MultiPolygon([pier.geometry]))
+    activity = pyogrio.read_dataframe(package, layer="activity", datetime_as_string=True)
+    assert list(activity["status"]) == ["clear", "obscured"]
+    assert activity["count"].isna().tolist() == [False, True]  # an unseen place is unknown, not zero
+    zones_told = json.loads((tmp_path / "out/zones.geojson").read_text())["features"]
+    assert [zone["properties"]["targets"] for zone in zones_told] == [["trench"], ["trench"]]
+
+
 def test_parquet_is_written_or_names_the_extra(tmp_path):
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow.parquet
     except ImportError:
         with pytest.raises(OutputError, match=r"pip install changedetect\[parquet\]"):
             write_outputs(tmp_path / "out", make_results(), ("parquet",))
@@ -216,6 +238,9 @@ def test_parquet_is_written_or_names_the_extra(tmp_path):
         return
     write_outputs(tmp_path / "out", make_results(), ("parquet",))
     assert list(gpd.read_parquet(tmp_path / "out/changes.parquet")["id"]) == ["c0"]
+    told = json.loads(pyarrow.parquet.read_schema(tmp_path / "out/changes.parquet").metadata[b"geo"])
+    assert told["version"] == "1.1.0"
+    assert "bbox" in told["columns"]["geometry"]["covering"]
 
 
 def test_unknown_format_is_refused_before_anything_is_written(tmp_path):
@@ -263,7 +288,10 @@ def test_run_json_says_where_the_result_comes_from(tmp_path):
 def test_gdal_reads_the_outputs(tmp_path, suffix):
     write_outputs(tmp_path / "out", make_results(2), ("gpkg",))
     said = subprocess.run(
-        ["ogrinfo", "-so", "-al", str(tmp_path / f"out/changes.{suffix}")], capture_output=True, text=True, check=True
+        ["ogrinfo", "-so", str(tmp_path / f"out/changes.{suffix}"), "changes"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "Feature Count: 2" in said.stdout
     assert "first_seen: DateTime" in said.stdout
