@@ -4,7 +4,8 @@
 
 Cases: the five OSCD cities (`oscd`), joplin (two reference systems, tiles to mosaic), naip (three dates), taizhou
 (ENVI), szada (aerial, 1.5 m), eleven LEVIR crops (`levir`; one of them empty) and landsat (decades, no truth).
-Truth masks are pixel masks: a polygon of any class counts, so every case asks for `other`.
+naip-vessel asks for vessels on the lakes of naip, where there are none.
+Truth masks are pixel masks: a polygon of any class counts, so every other case asks for `other`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ LEVIR = (
     "val_27_0000_0256",
 )
 LEVIR_CASES = tuple(f"levir-{stem}" for stem in LEVIR)
-CASES = (*CITIES, "joplin", "naip", "taizhou", "szada", "landsat", *LEVIR_CASES)
+CASES = (*CITIES, "joplin", "naip", "naip-vessel", "taizhou", "szada", "landsat", *LEVIR_CASES)
 GROUPS = {"oscd": CITIES, "levir": LEVIR_CASES}
 PLACELESS_CRS = "EPSG:32631"
 
@@ -132,6 +133,12 @@ def _naip(_: str, real: Path):
     return {"files": str(folder / "*.tif")}, bounds, crs, {}
 
 
+def _naip_vessel(_: str, real: Path):
+    """No ship sails these lakes, whose level and reeds differ from date to date."""
+    scenes, bounds, crs, extra = _naip("naip", real)
+    return scenes, bounds, crs, extra | {"targets": ["vessel"]}
+
+
 def _taizhou(_: str, real: Path):
     folder = real / "landsat-taizhou" / "Taizhou"
     bands = ["blue", "green", "red", "nir", "swir16", "swir22"]
@@ -188,7 +195,7 @@ def _placeless_transform(gsd_m: float):
     return Affine(gsd_m, 0.0, 500_000.0, 0.0, -gsd_m, 5_000_000.0)
 
 
-_BUILDERS = {"joplin": _joplin, "naip": _naip, "taizhou": _taizhou, "landsat": _landsat}
+_BUILDERS = {"joplin": _joplin, "naip": _naip, "naip-vessel": _naip_vessel, "taizhou": _taizhou, "landsat": _landsat}
 
 
 def truth_mask(name: str, real: Path = REAL):

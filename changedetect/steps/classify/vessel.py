@@ -19,6 +19,7 @@ from changedetect.steps.classify.patch import (
     ramp,
     smallest_box,
 )
+from changedetect.steps.classify.shore import ShoreParams, look_at_shores, tell_ship_from_shore
 from changedetect.steps.classify.water import WaterParams, look_at_water
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
     from changedetect.steps.classify.patch import Patch
+    from changedetect.steps.classify.shore import Shores
     from changedetect.steps.classify.water import WaterLook, WaterModel
 
     Mask = NDArray[np.bool_]
@@ -46,6 +48,8 @@ class VesselParams:
 
     water: WaterParams = field(default_factory=WaterParams)
     """What water is, and what stands out from it."""
+    shore: ShoreParams = field(default_factory=ShoreParams)
+    """What tells ships from shores."""
     min_water_share: Share = 0.35
     """Share of the outline that was water; the rest is the quay it lies at and what stands on it."""
     sure_water_share: Share = 0.75
@@ -110,6 +114,7 @@ class _Scene:
     """Distance to the nearest pixel that was not seen."""
     land_m: Plane
     """Distance to the nearest pixel that was no water."""
+    shores: Shores
     open_change: Mapping[str, float]
     """Change per band of the least brightened water in sight: what is between floes, where there are any."""
 
@@ -153,8 +158,9 @@ def _describe_scene(raster: Raster, baseline: Baseline, params: VesselParams) ->
     away = [cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (raster.valid, afloat.water)]
     # Without any such pixel: the largest float.
     unseen_m, land_m = (np.minimum(d, np.float32(1e6)) * np.float32(raster.grid.gsd_m) for d in away)
+    shores = look_at_shores(raster, baseline, afloat, params.shore)
     change = _least_brightened(raster, baseline, afloat)
-    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m, change)
+    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m, shores, change)
 
 
 def _least_brightened(raster: Raster, baseline: Baseline, afloat: WaterLook) -> dict[str, float]:
@@ -228,6 +234,9 @@ def _propose_one(
     ]
     evidence = ramp(float(np.dot(params.cue_weights, cues)), *params.evidence)
     confidence = params.max_confidence * float(np.prod(gates)) * evidence
+    if confidence > 0:
+        places = np.argwhere(hull) + [part.start for part in patch.window]
+        confidence *= tell_ship_from_shore(places, (length_m, width_m, fill), scene.shores, params.shore)
     # Outlines of whole pixels are half a pixel too wide on either side.
     count = _side_by_side(length_m - patch.gsd_m, width_m - patch.gsd_m, fill, params)
     flags = (() if patch.has_nir else ("water_without_nir",)) + (("rafted",) if count > 1 else ())
