@@ -26,6 +26,8 @@ class Asset:
     """value = number * scale + offset."""
     nodata: float | None = None
     """Overrides the file's own no-data number."""
+    transform: tuple[float, ...] | None = None
+    """Pixel (col, row) to map, six numbers (GDAL's corner convention), where the files carry no place of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Scene:
     sensor: str | None = None
     """A name from configs/sensors.yaml."""
     unit: str = "dn"
-    """reflectance, radiance, display, dn, sigma0."""
+    """reflectance, radiance, display, dn; radar: sigma0 (linear power), amplitude, db."""
     masks: tuple[MaskSource, ...] = ()
     sun_azimuth_deg: float | None = None
     sun_elevation_deg: float | None = None
@@ -62,6 +64,16 @@ class Scene:
     simulated: bool = False
     crs: str | None = None
     """Reference system to assume where the files carry none."""
+    relative_orbit: int | None = None
+    """Number of the repeated ground track."""
+    orbit_state: str | None = None
+    """ascending or descending."""
+    look_side: str | None = None
+    """left or right of the flight, for radar."""
+    is_placed: bool = True
+    """False where nothing ties it to the ground: its maker says so, or a hand placed it by control points."""
+    cautions: tuple[str, ...] = ()
+    """What readers of results should know about it, a sentence each."""
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,23 +13,27 @@ from shapely.ops import unary_union
 from changedetect.core.scene import Asset, MaskSource, Scene
 from changedetect.errors import ConfigError, DataError
 from changedetect.io.dates import Found, date_in_name, parse_stamp
+from changedetect.io.decibel import power_or_db
 from changedetect.io.files import Header, read_header
 from changedetect.io.place import place_of
 from changedetect.io.product import Product, describe, meaning, path_tail, recognise
+from changedetect.io.s2_offset import find_offset
 from changedetect.io.sidecar import Facts, facts_in_tags, read_sidecars, written_time
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from changedetect.io.place import Place
-    from changedetect.io.sensors import Sensors
+    from changedetect.io.s2_offset import OffsetMode
+    from changedetect.io.sensors import Sensor, Sensors
 
 LOG = logging.getLogger(__name__)
 
 SIMULATED_TAG = "CHANGEDETECT_SIMULATED"
 
 _GENERIC_MASKS = {"scl": "scl", "udm2": "udm2", "udm2_clip": "udm2", "udm": "udm", "qa_pixel": "qa_pixel"}
-_OFFSET_SINCE = "2022-01-25"
+_OBLIQUE_DEG = 30.0
+"""Beyond this what is tall leans by more than half its height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,25 @@ class Draft:
     simulated: bool = False
     stems: tuple[str, ...] = ()
     """Further names its sidecars may bear."""
+    is_told: bool = False
+    """The product's own metadata said all there is to know; no sidecar is asked."""
+    unit: str | None = None
+    """What the numbers are, overriding what sensor and file say."""
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Band to (scale, offset), overriding those of the sensor."""
+    transforms: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """File to its pixel-to-map transform in `crs`, for files without a place of their own."""
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file it reads, masks included."""
+        bands = [path for paths, _ in self.band_paths.values() for path in paths]
+        return (*self.paths, *bands, *(path for path, _ in self.masks))
 
 
-def assemble(draft: Draft, table: Sensors) -> Scene:
-    """Return the scene of a draft; reads headers and sidecars, no pixels.
+def assemble(draft: Draft, table: Sensors, s2_offset: OffsetMode = "auto") -> Scene:
+    """Return the scene of a draft; reads headers and sidecars, and of Sentinel-2 a few pixels (`s2_offset`).
 
     Raises
     ------
@@ -74,15 +93,18 @@ def assemble(draft: Draft, table: Sensors) -> Scene:
     files = draft.paths or tuple(path for paths, _ in draft.band_paths.values() for path in paths)
     headers = {path: read_header(path) for path in dict.fromkeys(files)}
     first = headers[files[0]]
-    facts = draft.facts.or_else(read_sidecars(first.path, (*draft.stems, draft.name))).or_else(facts_in_tags(first))
+    facts = draft.facts
+    if not draft.is_told:
+        facts = facts.or_else(read_sidecars(first.path, (*draft.stems, draft.name))).or_else(facts_in_tags(first))
     sensor = draft.sensor or recognise(first, table)
     acquired = draft.acquired or _find_date(first, facts, table)
     assets, unit, sensor = _make_assets(draft, headers, sensor, table)
-    if draft.scale is None and draft.offset is None and not _tagged(first) and sensor:
-        assets = _shift_baseline(assets, first, sensor, facts, acquired, table)
-    places = [place_of(header, draft.crs) for header in headers.values()]
-    if any(place.rpcs is not None and not place.gcps for place in places):
-        LOG.warning("%s: placed by its RPC at mean height; relief displaces it", draft.where)
+    is_scaled = draft.scale is not None or draft.offset is not None or (_tagged(first) and not draft.scales)
+    if sensor and table.sensors[sensor].baseline_offset and not is_scaled:
+        assets = _shift_baseline(assets, first, facts, acquired, table.sensors[sensor], s2_offset, draft.is_told)
+    unit = draft.unit or (power_or_db(first.path, assets[0].index) if unit == "sigma0" else unit)
+    places = [place_of(header, draft.crs, draft.transforms.get(path)) for path, header in headers.items()]
+    cautions = (*draft.cautions, *_cautions_of(places, facts))
     return Scene(
         id=re.sub(r"[^\w.-]+", "_", draft.name)[:120] or "scene",
         acquired=acquired,
@@ -98,7 +120,23 @@ def assemble(draft: Draft, table: Sensors) -> Scene:
         off_nadir_deg=facts.off_nadir_deg,
         simulated=draft.simulated or SIMULATED_TAG in first.tags,
         crs=draft.crs,
+        relative_orbit=facts.relative_orbit,
+        orbit_state=facts.orbit_state,
+        look_side=facts.look_side,
+        is_placed=facts.is_placed is not False,
+        cautions=cautions,
     )
+
+
+def _cautions_of(places: list[Place], facts: Facts) -> tuple[str, ...]:
+    told = []
+    if any(place.rpcs is not None and not place.gcps for place in places):
+        told.append("placed by its RPC at mean height; relief displaces it")
+    if facts.is_placed is False:
+        told.append("its maker found no ground control: nothing ties it to the ground but registration")
+    if facts.off_nadir_deg is not None and abs(facts.off_nadir_deg) > _OBLIQUE_DEG:
+        told.append(f"seen from {abs(facts.off_nadir_deg):.0f} degrees off nadir: tall things lean")
+    return tuple(told)
 
 
 def _distinct_places(places: list[Place]) -> list[Place]:
@@ -132,7 +170,11 @@ def _make_assets(
     scale = first.scale if draft.scale is None else draft.scale
     offset = first.offset if draft.offset is None else draft.offset
     nodata = first.nodata if draft.nodata is None else draft.nodata
-    assets = tuple(Asset(name, draft.paths, index, scale, offset, nodata) for name, index in first.bands)
+    transform = draft.transforms.get(draft.paths[0])
+    assets = tuple(
+        Asset(name, draft.paths, index, *draft.scales.get(name, (scale, offset)), nodata, transform)
+        for name, index in first.bands
+    )
     return assets, first.unit, first.sensor
 
 
@@ -164,38 +206,34 @@ def _single_band_assets(
         unit, scale, offset = meaning(header, profile)
         units.append(unit)
         nodata = profile.nodata if profile and header.nodata[index - 1] is None else None
-        assets.append(
-            Asset(
-                band,
-                paths,
-                index,
-                scale if draft.scale is None else draft.scale,
-                offset if draft.offset is None else draft.offset,
-                nodata if draft.nodata is None else draft.nodata,
-            )
-        )
-    if len(set(units)) > 1:
+        scale = scale if draft.scale is None else draft.scale
+        offset = offset if draft.offset is None else draft.offset
+        scale, offset = draft.scales.get(band, (scale, offset))
+        nodata = nodata if draft.nodata is None else draft.nodata
+        assets.append(Asset(band, paths, index, scale, offset, nodata, draft.transforms.get(paths[0])))
+    if len(set(units)) > 1 and draft.unit is None:
         raise DataError("its bands mean different things", where=draft.where, found=", ".join(sorted(set(units))))
     return tuple(assets), units[0], sensor
 
 
 def _shift_baseline(
-    assets: tuple[Asset, ...], header: Header, sensor: str, facts: Facts, acquired: datetime, table: Sensors
+    assets: tuple[Asset, ...],
+    header: Header,
+    facts: Facts,
+    acquired: datetime,
+    profile: Sensor,
+    mode: OffsetMode,
+    is_maker: bool,
 ) -> tuple[Asset, ...]:
-    """Return assets with the offset of the Sentinel-2 processing baseline, where known and still in the numbers."""
-    steps = table.sensors[sensor].baseline_offset
-    if not steps or facts.offset_applied or header.dtype == "uint8":
+    """Return assets with the offset of the Sentinel-2 processing baseline, where it is still in the numbers."""
+    if not header.dtype.startswith(("uint16", "int16")):
         return assets
     match = re.search(r"_N(\d{4})_", path_tail(header.path))
-    baseline = int(match[1]) if match else facts.baseline
-    if baseline is None:
-        if f"{acquired:%Y-%m-%d}" >= _OFFSET_SINCE:
-            LOG.warning(
-                "%s: processing baseline unknown; no offset assumed (set `offset: -0.1` if 04.00 or later)", header.path
-            )
-        return assets
-    offset = next((steps[since] for since in sorted(steps, reverse=True) if baseline >= since), 0.0)
-    return tuple(Asset(a.band, a.paths, a.index, a.scale, a.offset + offset, a.nodata) for a in assets)
+    if facts.baseline is None and match:
+        facts = replace(facts, baseline=int(match[1]))
+    steps = profile.baseline_offset
+    offset = find_offset(assets, facts, steps, acquired, mode, header.path, is_maker=is_maker)
+    return tuple(replace(asset, offset=asset.offset + offset) for asset in assets)
 
 
 def _mask_kind(path: str, kind: str | None, sensor: str | None, table: Sensors) -> str:

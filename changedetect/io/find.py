@@ -14,9 +14,12 @@ from changedetect.io.sensors import Sensors, load_sensors
 
 if TYPE_CHECKING:
     from changedetect.core.scene import Scene
+    from changedetect.io.s2_offset import OffsetMode
 
 
-def find_scenes(block: Any, base_dir: str | Path, sensors: Sensors | None = None) -> list[Scene]:
+def find_scenes(
+    block: Any, base_dir: str | Path, sensors: Sensors | None = None, s2_offset: OffsetMode = "auto"
+) -> list[Scene]:
     """Return the scenes of a `scenes:` block, sorted by time of acquisition; ids are unique.
 
     Parameters
@@ -27,6 +30,8 @@ def find_scenes(block: Any, base_dir: str | Path, sensors: Sensors | None = None
         What relative paths are relative to.
     sensors : Sensors, optional
         Profiles and mask meanings; default the shipped ones.
+    s2_offset : {"auto", "applied", "raw"}
+        Whether the offset of Sentinel-2's numbers was taken off already; auto: by metadata and the darkest pixels.
 
     Raises
     ------
@@ -35,7 +40,7 @@ def find_scenes(block: Any, base_dir: str | Path, sensors: Sensors | None = None
     DataError
         Nothing found, or a file that is missing, broken, nowhere on the map or without date.
     NotYetError
-        A STAC source or a product folder.
+        A STAC source, or a product that is known and not read.
     """
     table = sensors or load_sensors()
     base = Path(base_dir)
@@ -51,7 +56,7 @@ def find_scenes(block: Any, base_dir: str | Path, sensors: Sensors | None = None
     else:
         raise ConfigError("does not say where scenes are", where="scenes", found=_shown(block),
                           needed="a list of scenes, or {files: ...}")  # fmt: skip
-    scenes = sorted((assemble(draft, table) for draft in drafts), key=lambda s: (s.acquired, s.id, s.paths))
+    scenes = sorted((assemble(draft, table, s2_offset) for draft in drafts), key=lambda s: (s.acquired, s.id, s.paths))
     _refuse_repeats(scenes)
     return _with_unique_ids(scenes)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,11 @@ from typing import TYPE_CHECKING
 from changedetect.errors import ConfigError, DataError
 from changedetect.io.assemble import Draft
 from changedetect.io.files import is_folder, is_there
-from changedetect.io.listed import product_in, refuse_product_folder, resolve
-from changedetect.io.product import STANDARD, path_tail
+from changedetect.io.listed import resolve
+from changedetect.io.product import STANDARD, path_tail, standard_place
+from changedetect.io.products.family import IMAGE_ENDS as RASTERS
+from changedetect.io.products.family import files_below, is_image, is_part, refuse_archive
+from changedetect.io.products.registry import claim_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,13 +24,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg", ".ntf")
-"""Ends of file names looked at in a folder."""
-
 _NOT_RASTERS = (".xml", ".json", ".geojson", ".txt", ".tfw", ".pgw", ".jgw", ".wld", ".prj", ".md", ".hdr", ".csv",
     ".ovr", ".msk", ".imd", ".rpb", ".gml", ".gpkg", ".kml", ".yaml", ".yml", ".html", ".zip", ".bmp")  # fmt: skip
 
-_PREVIEWS = ("thumb", "thumbnail", "preview", "browse", "ql", "quicklook", "thumb_large")
+_PREVIEWS = ("thumb", "thumb_small", "thumbnail", "preview", "browse", "ql", "quicklook", "thumb_large")
 _MASKS = {"mask": "nonzero", "cloudmask": "nonzero", "cloud_mask": "nonzero", "udm2": "udm2", "udm2_clip": "udm2",
     "udm": "udm", "dn_udm": "udm", "scl": "scl", "qa_pixel": "qa_pixel"}  # fmt: skip
 
@@ -62,52 +61,62 @@ class _Bundle:
 def draft_files(given: object, base_dir: Path, table: Sensors) -> list[Draft]:
     """Return drafts of the scenes among the files of a glob, a folder, one file, or a list of those.
 
+    Products as delivered are read by their own metadata; what is left is told by its names.
+
     Raises
     ------
     ConfigError
         `given` is not text.
     DataError
-        Nothing matches.
+        Nothing matches, or a product's metadata is broken.
     NotYetError
-        A product folder as delivered.
+        A product that is known and not read.
     """
     patterns = given if isinstance(given, list) else [given]
     if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
         raise ConfigError("is not a file, folder or glob", where="scenes: files", found=repr(given)[:80])
-    files = sorted({path for pattern in patterns for path in _expand(str(pattern), base_dir)})
-    if not files:
+    named: set[str] = set()
+    files = sorted({path for pattern in patterns for path in _expand(str(pattern), base_dir, named)})
+    products, rest = claim_products(files, named, table)
+    rest = [path for path in rest if path.lower().endswith(RASTERS) or not path.lower().endswith(_NOT_RASTERS)]
+    if not products and not rest:
         raise DataError(
             "no image files found",
             where="scenes: files",
             found=f"nothing like {', '.join(map(str, patterns))[:200]}",
             needed="files such as " + " ".join("*" + end for end in RASTERS[:3]),
-            hint="paths relative to the AOI file",
+            hint="paths relative to the AOI file; archives unpacked",
         )
-    drafts = _bundle([_classify(path, table) for path in files])
+    drafts = [*products, *_bundle([_classify(path, table) for path in rest])]
     if not drafts:
         raise DataError("only masks and previews found", where="scenes: files", found=f"{len(files)} files")
     return drafts
 
 
-def _expand(pattern: str, base_dir: Path) -> Iterable[str]:
+def _expand(pattern: str, base_dir: Path, named: set[str]) -> Iterable[str]:
+    """Return the files a pattern stands for; those it names one by one, not by a folder, are added to `named`."""
     whole = resolve(pattern, base_dir)
     path = Path(whole)
     if is_folder(path):
-        if product_in(path):
-            refuse_product_folder(path)
-        inside = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)  # noqa: PTH118
-        return [name for name in inside if name.lower().endswith(RASTERS) and not Path(name).name.startswith(".")]
+        return files_below(path)
     if is_there(path):
-        refuse_product_folder(path)
+        refuse_archive(whole)
+        named.add(whole)
         return [whole]
     # Relative patterns are matched inside base_dir, whose own name may hold brackets.
     absolute = Path(pattern).expanduser().is_absolute()
     root, tail = (None, whole) if absolute else (str(base_dir), pattern)
     matches = [str(base_dir / name) for name in glob.iglob(tail, root_dir=root, recursive=True)]  # noqa: PTH207
-    for name in matches:
-        if name.upper().endswith((".SAFE", ".TIL")):
-            refuse_product_folder(Path(name))
-    return [name for name in matches if not name.lower().endswith(_NOT_RASTERS) and Path(name).is_file()]
+    folders = [name for name in matches if is_folder(name) and name.upper().endswith(".SAFE")]
+    inside = [file for folder in folders for file in files_below(folder)]
+    found = [name for name in matches if Path(name).is_file() and _may_be_scene(name)]
+    named.update(name for name in found if not is_image(name))
+    return [*inside, *found]
+
+
+def _may_be_scene(name: str) -> bool:
+    """Return whether a matched file may hold pixels, or is metadata that stands for a product."""
+    return not name.lower().endswith(_NOT_RASTERS) or is_part(name)
 
 
 def _classify(path: str, table: Sensors) -> _Part:
@@ -203,7 +212,7 @@ def _draft_bands(folder: str, base: str, bundle: _Bundle, masks: list[_Part]) ->
 
 
 def _in_order(bands: Iterable[str]) -> list[str]:
-    return sorted(bands, key=lambda band: STANDARD.index(band) if band in STANDARD else len(STANDARD))
+    return sorted(bands, key=standard_place)
 
 
 def _draft_image(part: _Part, masks: list[_Part]) -> Draft:

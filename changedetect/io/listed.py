@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from changedetect.errors import ConfigError, NotYetError
+from changedetect.errors import ConfigError
 from changedetect.io.assemble import Draft
 from changedetect.io.dates import to_utc
 from changedetect.io.files import is_folder, is_there
+from changedetect.io.points import place_by_points
+from changedetect.io.products.family import KNOWN_PRODUCTS, files_below, refuse_archive
+from changedetect.io.products.registry import claim_products
 from changedetect.io.sidecar import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from changedetect.io.sensors import Sensors
 
@@ -52,6 +57,10 @@ class SceneEntry(BaseModel):
     sun_elevation_deg: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
     view_azimuth_deg: Degrees = None
     off_nadir_deg: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
+    relative_orbit: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    orbit_state: Literal["ascending", "descending"] | None = None
+    look_side: Literal["left", "right"] | None = None
+    gcps: Name | tuple[tuple[float, float, float, float], ...] | None = None
     simulated: bool = False
 
     @field_validator("crs", mode="before")
@@ -76,30 +85,89 @@ def draft_listed(entry: Any, where: str, base_dir: Path, table: Sensors) -> Draf
     if checked.sensor is not None:
         table.sensor(checked.sensor, where=where)
     paths = _resolve(checked.path, base_dir)
-    for path in paths:
-        refuse_product_folder(Path(path))
+    product = _product_at(paths, table)
+    facts = Facts(
+        sun_azimuth_deg=checked.sun_azimuth_deg,
+        sun_elevation_deg=checked.sun_elevation_deg,
+        view_azimuth_deg=checked.view_azimuth_deg,
+        off_nadir_deg=checked.off_nadir_deg,
+        relative_orbit=checked.relative_orbit,
+        orbit_state=checked.orbit_state,
+        look_side=checked.look_side,
+    )
+    masks = _masks(checked, base_dir)
+    acquired = to_utc(checked.datetime, where) if checked.datetime is not None else None
+    if product is not None:
+        return _over(product, checked, acquired, masks, facts)
     band_paths = {band: _locate(given, base_dir, where) for band, given in (checked.assets or {}).items()}
     first = paths[0] if paths else next(iter(band_paths.values()))[0][0]
-    return Draft(
+    draft = Draft(
         where=where,
         name=checked.id or _common_stem([Path(given[0]).stem for given, _ in band_paths.values()]) or Path(first).stem,
         paths=paths,
         band_paths=band_paths,
-        acquired=to_utc(checked.datetime, where) if checked.datetime is not None else None,
-        masks=_masks(checked, base_dir),
+        acquired=acquired,
+        masks=masks,
         sensor=checked.sensor,
         bands=checked.bands or (),
         crs=checked.crs,
         scale=checked.scale,
         offset=checked.offset,
         nodata=checked.nodata,
-        facts=Facts(
-            sun_azimuth_deg=checked.sun_azimuth_deg,
-            sun_elevation_deg=checked.sun_elevation_deg,
-            view_azimuth_deg=checked.view_azimuth_deg,
-            off_nadir_deg=checked.off_nadir_deg,
-        ),
+        facts=facts,
         simulated=checked.simulated,
+    )
+    return draft if checked.gcps is None else place_by_points(draft, _points(checked.gcps, base_dir))
+
+
+def _points(given: str | tuple[tuple[float, ...], ...], base_dir: Path) -> Sequence[Sequence[float]] | Path:
+    return Path(resolve(given, base_dir)) if isinstance(given, str) else given
+
+
+def _product_at(paths: tuple[str, ...], table: Sensors) -> Draft | None:
+    """Return the product a single path stands for: its folder, its metadata file, or an image beside its metadata.
+
+    Raises
+    ------
+    ConfigError
+        A folder that is no product, or holds several.
+    """
+    if len(paths) != 1 or "://" in paths[0]:
+        return None
+    path = paths[0]
+    refuse_archive(path)
+    files = files_below(path) if is_folder(path) else [path]
+    drafts, _ = claim_products(files, files, table)
+    if len(drafts) > 1:
+        raise ConfigError(f"holds {len(drafts)} products, and an entry is one scene", where=path,
+                          found=", ".join(sorted(draft.name for draft in drafts))[:200],
+                          hint="scenes: {files: <folder>}, or an entry for each")  # fmt: skip
+    if not drafts and is_folder(path):
+        raise ConfigError("is a folder, not a file, and no product that is known", where=path,
+                          needed=KNOWN_PRODUCTS, hint="scenes: {files: <folder>}")  # fmt: skip
+    return drafts[0] if drafts else None
+
+
+def _over(
+    product: Draft,
+    entry: SceneEntry,
+    acquired: datetime | None,
+    masks: tuple[tuple[str, str | None], ...],
+    facts: Facts,
+) -> Draft:
+    """Return a product's draft with what the entry says in place of what its metadata say."""
+    own = {name: getattr(entry, name) for name in ("sensor", "crs", "scale", "offset", "nodata")}
+    changed = {name: value for name, value in own.items() if value is not None}
+    if entry.scale is not None or entry.offset is not None:
+        changed["scales"] = {}
+    return replace(
+        product,
+        name=entry.id or product.name,
+        acquired=acquired or product.acquired,
+        masks=masks or product.masks,
+        bands=entry.bands or product.bands,
+        facts=facts.or_else(product.facts),
+        **changed,
     )
 
 
@@ -163,30 +231,6 @@ def _masks(entry: SceneEntry, base_dir: Path) -> tuple[tuple[str, str | None], .
     return tuple(
         (resolve(mask, base_dir), None) if isinstance(mask, str) else (resolve(mask.path, base_dir), mask.kind)
         for mask in given
-    )
-
-
-def refuse_product_folder(path: Path) -> None:
-    """Raise one clear sentence where a path is a folder: a product as delivered, or just a folder."""
-    name = path.name
-    if name.upper().endswith((".SAFE", ".TIL")) or name.upper().startswith("MTD_MSIL"):
-        raise _not_yet(path)
-    if not is_folder(path):
-        return
-    if product_in(path):
-        raise _not_yet(path)
-    raise ConfigError("is a folder, not a file", where=str(path), hint="scenes: {files: <folder>}")
-
-
-def product_in(folder: Path) -> bool:
-    """Return whether a folder is a product as delivered: SAFE, Planet order, Maxar, Pleiades or Landsat."""
-    marks = ("*.SAFE", "MTD_MSIL*.xml", "*.TIL", "*_MTL.txt", "DIM_*.XML", "manifest.json", "manifest.safe")
-    return folder.name.upper().endswith(".SAFE") or any(next(folder.glob(mark), None) is not None for mark in marks)
-
-
-def _not_yet(path: Path) -> NotYetError:
-    return NotYetError(
-        "product folders are not read yet", where=str(path), hint="list their band files under `assets:`"
     )
 
 

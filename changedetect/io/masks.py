@@ -13,6 +13,7 @@ from changedetect.errors import DataError
 from changedetect.io.files import open_raster, read_header, read_pixels
 from changedetect.io.mapping import map_grid
 from changedetect.io.place import place_of
+from changedetect.io.vector_mask import draw_outlines, is_vector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +37,15 @@ def read_mask(
 
     Nearest neighbour; where the mask is finer than the grid, any marked pixel within a grid pixel marks it. Pixels
     within `edge_px` of an unusable one are EDGE; places the mask does not cover are MASKED. A mask without a place
-    of its own lies as `like`, if it has that size.
+    of its own lies as `like`, if it has that size. Masks of outlines count 1 inside and 0 outside, and cover all.
     """
     pad = max(math.ceil(rule.grow_m / grid.gsd_m) for rule in kind.rules) + edge_px
-    hits, covered = _sample_rules(mask.path, kind.rules, grid.pad(pad) if pad else grid, warp, like)
+    around = grid.pad(pad) if pad else grid
+    if is_vector(mask.path):
+        drawn = draw_outlines(mask.path, around, warp, like.crs)
+        hits, covered = [fits(drawn, rule) for rule in kind.rules], np.ones(around.shape, bool)
+    else:
+        hits, covered = _sample_rules(mask.path, kind.rules, around, warp, like)
     bits = np.zeros(covered.shape, np.uint16)
     for rule, hit in zip(kind.rules, hits, strict=True):
         bits[_grow(hit, rule.grow_m / grid.gsd_m)] |= np.uint16(Quality[rule.quality.upper()])

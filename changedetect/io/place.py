@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from affine import Affine
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 from rasterio.transform import GCPTransformer, RPCTransformer
@@ -20,9 +21,8 @@ from changedetect.errors import DataError
 from changedetect.io.files import GDAL_ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from affine import Affine
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -127,27 +127,30 @@ class Place:
         return Polygon(zip(lon, lat, strict=True)).buffer(0)
 
 
-def place_of(header: Header, crs: str | None = None) -> Place:
-    """Return where a file's pixels lie; `crs` is assumed where the file carries none.
+def place_of(header: Header, crs: str | None = None, transform: Sequence[float] | None = None) -> Place:
+    """Return where a file's pixels lie; `crs` and `transform` (six numbers) are assumed where the file carries none.
 
     Raises
     ------
     DataError
         The file has no reference system or no transform, control points or RPC: names what to add.
     """
-    if header.transform is None and not header.gcps and header.rpcs is None:
+    own = header.transform or (Affine(*transform) if transform is not None and not header.gcps else None)
+    if own is None and not header.gcps and header.rpcs is None:
         raise DataError(
             "has no place on the map: no geotransform, control points or RPC",
             where=header.path,
-            hint="add a world file (.tfw, .pgw) beside it or georeference it",
+            hint="add a world file (.tfw, .pgw) beside it, list it with `gcps:`, or georeference it",
         )
-    reference = WGS84 if header.rpcs is not None and not header.gcps else header.crs or crs
+    rpcs = header.rpcs if own is None else None
+    given = crs if own is not header.transform else None
+    reference = WGS84 if rpcs is not None and not header.gcps else given or header.crs or crs
     if reference is None:
         raise DataError(
             "has no reference system", where=header.path, hint="add `crs: EPSG:...` to the scene, or a .prj beside it"
         )
     _crs(reference, header.path)
-    return Place(header.path, reference, header.shape, header.transform, header.gcps, header.rpcs)
+    return Place(header.path, reference, header.shape, own, header.gcps, rpcs)
 
 
 @lru_cache(maxsize=64)

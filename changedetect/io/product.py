@@ -95,13 +95,24 @@ def meaning(header: Header, profile: Sensor | None) -> tuple[str, float, float]:
     return unit, profile.scale, profile.offset
 
 
+def standard_place(band: str) -> int:
+    """Return where a band stands among the standard ones; behind them all if it is none."""
+    return STANDARD.index(band) if band in STANDARD else len(STANDARD)
+
+
+def spoken_band(text: str) -> str | None:
+    """Return the standard name of a band as people, catalogues and file tags call it; None if it is no band's."""
+    plain = text.strip().lower()
+    name = _SPOKEN.get(plain, plain)
+    return name if name in STANDARD else None
+
+
 def _labels(header: Header, indexes: Sequence[int], profile: Sensor | None) -> list[str] | None:
     names = []
     for index in indexes:
         label = (header.descriptions[index - 1] or "").strip()
-        plain = label.lower()
-        name = (profile.band_labels.get(label) if profile else None) or _SPOKEN.get(plain, plain)
-        if name not in STANDARD:
+        name = (profile.band_labels.get(label) if profile else None) or spoken_band(label)
+        if name is None:
             return None
         names.append(name)
     return names

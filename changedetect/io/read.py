@@ -14,8 +14,10 @@ from changedetect.core.quality import UNUSABLE, Quality
 from changedetect.core.raster import Raster
 from changedetect.errors import DataError
 from changedetect.io import resample
+from changedetect.io.decibel import DB, RADAR_UNITS, average_looks, to_decibel, to_power
 from changedetect.io.mapping import Mapping, map_grid
 from changedetect.io.masks import read_mask
+from changedetect.io.s2_offset import OffsetMode
 from changedetect.io.sensors import Sensors, load_sensors
 from changedetect.io.tiles import Mosaic, Numbers, make_mosaics, read_window
 
@@ -41,6 +43,12 @@ class ReadParams:
     four."""
     average_above: Annotated[float, Field(ge=1.0, le=100.0)] = 1.5
     """File pixels per grid pixel above which whole file pixels are averaged first, against aliasing."""
+    radar_looks_px: Annotated[int, Field(ge=1, le=31)] = 5
+    """Side of the square radar power is averaged over before its logarithm: a single pixel's speckle spreads by 2 to 5
+    dB, the mean of 5 x 5 by less than 1; what is smaller is lost in it."""
+    s2_offset: OffsetMode = "auto"
+    """Whether the offset of Sentinel-2's numbers (baseline 04.00 on) was taken off already: told by metadata and the
+    darkest pixels, or overruled: `applied`, `raw`."""
     window_px: Annotated[int, Field(ge=65536, le=1 << 28)] = 1 << 24
     """Largest number of file pixels held at a time, over all bands; bounds memory, changes no value."""
 
@@ -63,7 +71,7 @@ def read(
     *,
     sensors: Sensors | None = None,
 ) -> Raster:
-    """Return a scene's bands on a grid, (band, row, col) float32 in the scene's unit, with quality bits.
+    """Return a scene's bands on a grid, (band, row, col) float32 in the scene's unit, with quality bits; radar in dB.
 
     Each grid pixel's centre is followed through map, warp and georeference to its place in the file, and sampled
     there once. Outside the scene data are 0 and NODATA.
@@ -85,6 +93,31 @@ def read(
     DataError
         A file is missing, broken or cannot be placed, or the scene lacks a band.
     """
+    if scene.unit in RADAR_UNITS:
+        return _read_radar(scene, grid, bands, warp, params)
+    return _read_as_is(scene, grid, bands, warp, params, sensors)
+
+
+def _read_radar(scene: Scene, grid: Grid, bands: Sequence[str] | None, warp: Warp | None, params: ReadParams) -> Raster:
+    """Return radar in decibel: power averaged over several looks, then its logarithm."""
+    reach = params.radar_looks_px // 2
+    around = _read_as_is(scene, grid.pad(reach), bands, warp, params, None)
+    valid = (around.quality & _BAD) == 0
+    power = average_looks(to_power(around.data, scene.unit), valid, 2 * reach + 1)
+    inside = slice(reach, reach + grid.shape[0]), slice(reach, reach + grid.shape[1])
+    quality = around.quality[inside].copy()
+    data = np.where((quality & _NODATA) != 0, np.float32(0), to_decibel(power[:, *inside]))
+    return Raster(np.ascontiguousarray(data), quality, grid, around.bands, DB)
+
+
+def _read_as_is(
+    scene: Scene,
+    grid: Grid,
+    bands: Sequence[str] | None,
+    warp: Warp | None,
+    params: ReadParams,
+    sensors: Sensors | None,
+) -> Raster:
     wanted = tuple(bands) if bands is not None else scene.bands
     groups = _group_assets(scene, wanted)
     table = sensors or (load_sensors() if scene.masks else None)
@@ -123,7 +156,7 @@ def _group_assets(scene: Scene, wanted: tuple[str, ...]) -> list[_Group]:
         here = {asset.index for asset in scene.assets if (asset.paths, asset.nodata) == (paths, nodata)}
         together = scene.unit == "display"
         numbers = Numbers(indexes, nodata, together, tuple(sorted(here - set(indexes))) if together else ())
-        groups.append(_Group(tuple(assets), tuple(make_mosaics(paths, scene.crs)), numbers))
+        groups.append(_Group(tuple(assets), tuple(make_mosaics(paths, scene.crs, assets[0].transform)), numbers))
     return groups
 
 

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from changedetect.errors import ConfigError
 
-Unit = Literal["reflectance", "radiance", "display", "dn", "sigma0"]
+Unit = Literal["reflectance", "radiance", "display", "dn", "sigma0", "amplitude"]
 BandName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 QualityName = Literal["nodata", "cloud", "shadow", "haze", "masked", "saturated", "snow", "water"]
 
-UNITS: tuple[str, ...] = ("reflectance", "radiance", "display", "dn", "sigma0")
+UNITS: tuple[str, ...] = ("reflectance", "radiance", "display", "dn", "sigma0", "amplitude")
 
 
 class _Strict(BaseModel):

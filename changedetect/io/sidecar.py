@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from changedetect.io.dates import Found, parse_time
+from changedetect.io.metadata import find_json, find_pairs, find_xml, in_pairs, read_text, to_angle, to_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from changedetect.io.files import Header
 
-_LARGEST_BYTES = 5_000_000
 _MOST_ITEMS = 64
 
 _TIME_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATETIME", "ACQUISITION_DATE", "SENSING_TIME", "FIRSTLINETIME",
@@ -54,6 +53,15 @@ class Facts:
     """Sentinel-2 processing baseline, 509 for 05.09."""
     offset_applied: bool | None = None
     """Whether the catalogue already took the baseline's offset off."""
+    stated_offset: float | None = None
+    """The offset a Sentinel-2 product's own metadata or a catalogue's item states, in reflectance."""
+    relative_orbit: int | None = None
+    orbit_state: str | None = None
+    """ascending or descending."""
+    look_side: str | None = None
+    """left or right, for radar."""
+    is_placed: bool | None = None
+    """Whether the maker tied it to the ground with control points."""
 
     def or_else(self, other: Facts) -> Facts:
         """Return these facts, completed by others."""
@@ -84,7 +92,7 @@ def _from_items(folder: Path, name: str) -> Facts:
     except OSError:
         return Facts()
     for item in items:
-        text = _text(item)
+        text = read_text(item)
         if '"assets"' in text and re.search(rf'[/"]{re.escape(name)}"', text):
             return _from_json(item)
     return Facts()
@@ -107,41 +115,42 @@ def written_time(header: Header) -> Found | None:
     return parse_time(header.tags.get("TIFFTAG_DATETIME", ""))
 
 
-def _text(path: Path) -> str:
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
-            return ""
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _from_json(path: Path) -> Facts:
-    text = _text(path)
-    if not text:
-        return Facts()
-    try:
-        plain = json.loads(text)
-    except (ValueError, RecursionError):
-        return Facts()
-    if not isinstance(plain, dict):
-        return Facts()
+    plain = find_json(path)
     inner = plain.get("properties")
-    properties: Mapping[str, Any] = inner if isinstance(inner, dict) else plain
+    return facts_of(inner if isinstance(inner, dict) else plain)
+
+
+def facts_of(properties: Mapping[str, Any]) -> Facts:
+    """Return what the properties of a STAC item, or of a maker's JSON with the same or older names, say."""
     times = (properties.get(key) for key in ("datetime", "start_datetime", "acquired"))
     found = next((time for text in times if isinstance(text, str) and (time := parse_time(text))), None)
     baseline = str(properties.get("s2:processing_baseline") or properties.get("processing:version") or "")
-    applied = properties.get("earthsearch:boa_offset_applied")
+    orbit = to_number(properties.get("sat:relative_orbit"))
+    placed = (properties.get(key) for key in ("ground_control", "pl:ground_control"))
     return replace(
         _with_angles(found, properties.get, _STAC_NUMBERS),
         baseline=int(baseline.replace(".", "")) if re.fullmatch(r"\d{2}\.\d{2}", baseline) else None,
-        offset_applied=applied if isinstance(applied, bool) else None,
+        offset_applied=_true_or_false(properties.get("earthsearch:boa_offset_applied")),
+        relative_orbit=None if orbit is None else int(orbit),
+        orbit_state=_one_of(properties.get("sat:orbit_state"), "ascending", "descending"),
+        look_side=_one_of(properties.get("sar:observation_direction"), "left", "right"),
+        is_placed=next((bool(value) for value in placed if isinstance(value, bool)), None),
     )
+
+
+def _true_or_false(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _one_of(value: Any, *allowed: str) -> str | None:
+    text = str(value).lower()
+    return text if text in allowed else None
 
 
 def _with_angles(found: Found | None, get: Callable[[str], Any], keys: Mapping[str, tuple[str, ...]]) -> Facts:
     def number(field: str) -> float | None:
-        return next((n for key in keys[field] if (n := _number(get(key))) is not None), None)
+        return next((n for key in keys[field] if (n := to_angle(get(key))) is not None), None)
 
     return Facts(
         acquired=found,
@@ -153,34 +162,15 @@ def _with_angles(found: Found | None, get: Callable[[str], Any], keys: Mapping[s
 
 
 def _from_xml(path: Path) -> Facts:
-    """Read the few fields by pattern: no XML parser, so nothing in the file can be expanded or fetched."""
-    text = _text(path)
-    if not text:
+    xml = find_xml(path)
+    if xml is None:
         return Facts()
-    values = {name: value for name in _XML_TIMES if (value := _element(text, name))}
-    found = next((time for value in values.values() if (time := parse_time(value))), None)
-    return _with_angles(found, lambda name: _element(text, name), _XML_NUMBERS)
-
-
-def _element(text: str, name: str) -> str | None:
-    match = re.search(rf"<(?:\w{{1,30}}:)?{name}(?:\s[^<>]{{0,200}})?>([^<]{{1,64}})<", text)
-    return match[1].strip() if match else None
+    found = next((time for name in _XML_TIMES if (time := parse_time(xml.text(name) or ""))), None)
+    return _with_angles(found, xml.text, _XML_NUMBERS)
 
 
 def _from_imd(path: Path) -> Facts:
-    text = _text(path)
-    pairs = dict(re.findall(r"^\s{0,16}(\w{1,40})\s{0,4}=\s{0,4}\"?([^\";\n]{1,64})", text, re.MULTILINE))
-    upper = {key.upper(): value for key, value in pairs.items()}
-    times = (upper.get(name) for name in ("FIRSTLINETIME", "EARLIESTACQTIME"))
+    pairs = find_pairs(path)
+    times = (in_pairs(pairs, name) for name in ("FIRSTLINETIME", "EARLIESTACQTIME"))
     found = next((time for value in times if value and (time := parse_time(value))), None)
-    return _with_angles(found, lambda name: upper.get(name.upper()), _XML_NUMBERS)
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if -360.0 <= number <= 360.0 else None
+    return _with_angles(found, lambda name: in_pairs(pairs, name), _XML_NUMBERS)

@@ -57,12 +57,12 @@ class Numbers:
     """The scene's further bands in the same files, asked too where only all together say that nothing is there."""
 
 
-def make_mosaics(paths: Sequence[str], crs: str | None) -> list[Mosaic]:
+def make_mosaics(paths: Sequence[str], crs: str | None, transform: Sequence[float] | None = None) -> list[Mosaic]:
     """Return the files of an asset as native images: those on one pixel lattice become one, in order of first use."""
     groups: list[list[tuple[Header, Place]]] = []
     for path in paths:
         header = read_header(path)
-        place = place_of(header, crs)
+        place = place_of(header, crs, transform)
         for group in groups:
             if _offset(group[0][1], place) is not None:
                 group.append((header, place))

@@ -14,9 +14,9 @@ PLACE = Affine(3, 0, X0, 0, -3, Y0)
 WHEN = "2024-09-12T02:20:00Z"
 
 
-def image(path, count=4, dtype="uint16", descriptions=None, tags=None, transform=PLACE, crs=UTM, **profile):
+def image(path, count=4, dtype="uint16", descriptions=None, tags=None, transform=PLACE, crs=UTM, value=1, **profile):
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_raster(path, np.ones((count, 12, 14), dtype), crs, transform, **profile)
+    write_raster(path, np.full((count, 12, 14), value, dtype), crs, transform, **profile)
     if descriptions or tags:
         with rasterio.open(path, "r+") as dst:
             dst.update_tags(**(tags or {}))
@@ -151,22 +151,27 @@ def test_wrong_blocks_are_refused(tmp_path, block, kind, sentence):
         find_scenes(block, tmp_path)
 
 
-@pytest.mark.parametrize("mark", ["MTD_MSIL2A.xml", "x_MTL.txt", "manifest.json", "05JAN.TIL", "DIM_PHR1A.XML"])
-def test_product_folders_are_not_read_yet(tmp_path, mark):
+@pytest.mark.parametrize("mark", ["MTD_MSIL2A.xml", "DIM_PHR1A.XML"])
+def test_broken_metadata_of_a_product_are_an_error_not_a_guess(tmp_path, mark):
     image(tmp_path / "product" / "a_20240101.tif")
     (tmp_path / "product" / mark).write_text("x")
     for block in ([{"path": "product", "datetime": WHEN}], {"files": "product"}):
-        with pytest.raises(
-            NotYetError, match=r"product folders are not read yet; try: list .* under `assets:`"
-        ) as caught:
+        with pytest.raises(DataError, match=r"metadata cannot be read as XML; try: deliver it again") as caught:
             find_scenes(block, tmp_path)
-        assert caught.value.exit_code == 2
+        assert caught.value.exit_code == 3
 
 
 def test_a_folder_as_path_says_what_to_write(tmp_path):
     image(tmp_path / "folder" / "a.tif")
-    with pytest.raises(ConfigError, match=r"is a folder, not a file; try: scenes: \{files: <folder>\}"):
+    with pytest.raises(ConfigError, match=r"no product that is known; needed .*SAFE.*try: scenes: \{files: <folder>\}"):
         find_scenes([{"path": "folder", "datetime": WHEN}], tmp_path)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path):
+    (tmp_path / "S2A_MSIL2A_x.zip").write_text("x")
+    for block in ([{"path": "S2A_MSIL2A_x.zip", "datetime": WHEN}], {"files": "S2A_MSIL2A_x.zip"}):
+        with pytest.raises(DataError, match="is an archive; try: unpack it and give the folder"):
+            find_scenes(block, tmp_path)
 
 
 def test_scenes_are_sorted_and_ids_unique(tmp_path):
@@ -291,7 +296,7 @@ def test_scale_and_offset_from_tags(tmp_path):
 @pytest.mark.parametrize(("baseline", "offset"), [("N0301", 0.0), ("N0400", -0.1), ("N0510", -0.1)])
 def test_sentinel_baseline_in_the_product_name(tmp_path, baseline, offset):
     product = f"S2A_MSIL2A_20240901T022000_{baseline}_R003_T52TFP_20240901T060000"
-    image(tmp_path / product / "T52TFP_20240901T022000_B04_10m.tif", 1)
+    image(tmp_path / product / "T52TFP_20240901T022000_B04_10m.tif", 1, value=1400)
     scene = one({"files": "**/*.tif"}, tmp_path)
     assert scene.assets[0].offset == pytest.approx(offset)
 
@@ -304,7 +309,7 @@ def item(path, assets=("B04.tif",), **properties):
 @pytest.mark.parametrize(("applied", "offset"), [(True, 0.0), (False, -0.1)])
 def test_sentinel_baseline_in_a_stac_item(tmp_path, applied, offset):
     folder = tmp_path / "S2B_52TFP_20240901_0_L2A"
-    image(folder / "B04.tif", 1)
+    image(folder / "B04.tif", 1, value=1400)
     item(folder / "item.json", **{"datetime": "2024-09-01T02:20:30.5Z", "s2:processing_baseline": "05.11",
          "earthsearch:boa_offset_applied": applied, "view:sun_elevation": 41.5})  # fmt: skip
     scene = one({"files": "**/*.tif"}, tmp_path)
@@ -339,7 +344,7 @@ def test_dates_come_from_the_best_source(tmp_path, caplog):
     )
     assert dated(tmp_path, "f_20240901.tif") == datetime(2024, 8, 29, 3, 4, 5, tzinfo=UTC)
     (tmp_path / "g_20240901.xml").write_text(
-        "<eop:acquisitionDateTime>2024-08-28T03:04:05+00:00</eop:acquisitionDateTime>"
+        "<a xmlns:eop='e'><eop:acquisitionDateTime>2024-08-28T03:04:05+00:00</eop:acquisitionDateTime></a>"
     )
     assert dated(tmp_path, "g_20240901.tif") == datetime(2024, 8, 28, 3, 4, 5, tzinfo=UTC)
     folder = "20240715_site/image.tif"

@@ -61,10 +61,15 @@ def test_planet_and_skysat():
     assert len(scenes) == 5
     analytic = scenes["20170831_172754_101c_3B_AnalyticMS"]
     assert analytic.bands == ("blue", "green", "red", "nir"), "its colour tags say red, green, blue"
-    assert (analytic.sensor, analytic.unit, analytic.masks[0].kind) == ("planetscope-4b-radiance", "radiance", "udm")
+    assert (analytic.sensor, analytic.unit, analytic.masks[0].kind) == ("planetscope-4b-radiance", "reflectance", "udm")
+    assert [asset.scale for asset in analytic.assets][:2] == pytest.approx([1.81512636125e-05, 1.92266681265e-05])
+    assert (analytic.orbit_state, analytic.view_azimuth_deg) == ("descending", pytest.approx(348.67, abs=0.01))
+    assert analytic.cautions == ("its maker calls its quality `test`, not `standard`",)
     assert analytic.acquired == datetime(2017, 8, 31, 17, 27, 54, tzinfo=UTC)
-    edited = scenes["Houston-East-20170831-103f-100d-0f4f-3-band"]
-    assert edited.acquired.day == 31, "the editor wrote it on the next day"
+    edited = scenes["Houston-East-20170831-103f-100d-0f4f-RGB"]
+    assert edited.acquired == datetime(2017, 8, 31, 17, 24, 57, tzinfo=UTC), (
+        "by its item; the editor wrote it a day later"
+    )
     raster = read(analytic, utm_grid(analytic, 32615, 90, 100))
     assert (raster.quality & Quality.CLOUD).any()
     assert raster.valid.any()
