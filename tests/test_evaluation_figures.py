@@ -179,6 +179,24 @@ def test_shifts_are_compared_with_the_true_ones_from_the_same_reference(tmp_path
     assert any(title.startswith("Confidence") for title in titles)
 
 
+def test_true_outlines_are_looked_for_where_the_reference_scene_shows_them(tmp_path):
+    """A reference that is 20 m off draws everything 20 m off: no change can be better placed than it."""
+    moved = box(80, 100, 88, 106)  # the hut at 100, less a shift of 20 m east
+    assert judged(tmp_path, [change(moved)], [truth_of(HUT)])["overall"]["recall"]["right"] == 0
+    path = tmp_path / "out" / "run.json"
+    run = json.loads(path.read_text())
+    for k, scene in enumerate(run["scenes"]):
+        scene["id"], scene["registration"] = f"s{k}", {"status": "reference" if k == 0 else "ok", "dx_m": 0, "dy_m": 0}
+        scene["registration"]["ce90_m"] = None
+    path.write_text(json.dumps(run))
+    truth = json.loads((tmp_path / "truth.geojson").read_text())
+    truth["registration"] = [{"scene_id": f"s{k}", "dx_m": 20.0, "dy_m": 0.0} for k in range(len(run["scenes"]))]
+    (tmp_path / "truth.geojson").write_text(json.dumps(truth))
+    result = evaluate(tmp_path / "out", tmp_path / "truth.geojson")
+    assert result["overall"]["recall"]["right"] == 1
+    assert result["registration"]["largest_error_m"] == pytest.approx(0.0)
+
+
 def write_mask(path, changed, **profile):
     place = {"crs": CRS, "transform": Affine(2.0, 0, X + 100, 0, -2.0, Y + 110)} | profile
     rows, cols = changed.shape

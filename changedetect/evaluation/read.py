@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -115,14 +116,23 @@ def read_truth(path: str | Path, outputs: Outputs) -> Truth:
     if outputs.area is not None:
         frame = frame[frame.geometry.representative_point().intersects(outputs.area)]
     frame = frame.reset_index(drop=True)
-    frame["geometry"] = frame.geometry.make_valid()
+    shifts = _true_shifts(data)
+    # Outlines are as well placed as the scene that the run took for its reference, and no better.
+    east, north = origin_of(outputs.scenes, shifts)
+    frame["geometry"] = frame.geometry.make_valid().translate(-east, -north)
     missing = tuple(name for name in TRUTH_COLUMNS if all(pd.isna(v) for v in _column(frame, name)))
     for name in TRUTH_COLUMNS:
         values = [None if pd.isna(value) else value for value in _column(frame, name)]
         frame[name] = pd.Series(
             [_time(v, path) for v in values] if name in ("start", "end") else values, dtype="object"
         )
-    return Truth(frame, _true_activity(data, outputs), missing, _true_shifts(data))
+    return Truth(frame, _true_activity(data, outputs), missing, shifts)
+
+
+def origin_of(scenes: Iterable[dict[str, Any]], shifts: dict[str, tuple[float, float]] | None) -> tuple[float, float]:
+    """Return the true shift of the run's own reference scene onto the truth's frame, metres; 0 where none is told."""
+    ids = (s.get("id") for s in scenes if (s.get("registration") or {}).get("status") == "reference")
+    return next(((shifts or {})[key] for key in ids if key in (shifts or {})), (0.0, 0.0))
 
 
 _ACTIVITY = ["datetime", "aoi", "zone", "class", "count", "area_m2", "status", "clear_fraction", "scene_id"]

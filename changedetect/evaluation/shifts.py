@@ -6,6 +6,7 @@ from math import hypot
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from changedetect.evaluation.read import origin_of
 from changedetect.evaluation.stats import share
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def score_shifts(outputs: Outputs, truth: Truth) -> dict[str, Any] | None:
     if truth.shifts is None:
         return None
     by_scene = {scene["id"]: scene for scene in outputs.scenes if scene["id"] in truth.shifts}
-    origin = next((truth.shifts[k] for k, s in by_scene.items() if _status(s) == "reference"), (0.0, 0.0))
+    origin = origin_of(outputs.scenes, truth.shifts)
     rows = []
     for key, scene in by_scene.items():
         if _status(scene) != "ok":
