@@ -20,7 +20,11 @@ from changedetect.errors import NotYetError
 @options.json_option
 @options.loudness_options
 def run(aoi: Path, as_json: bool, verbose: bool, quiet: bool, **chosen: Any) -> None:
-    """Do the whole job for one AOI and write outputs/<name>/."""
+    """Do the whole job for one AOI and write outputs/<name>/.
+
+    Outputs that are there already are replaced once the new ones are complete. Dates are ISO 8601,
+    such as 2024-10-05 or 2024-10-05T02:20:00Z.
+    """
     from changedetect import pipeline
     from changedetect.cli import progress, show
     from changedetect.gather import RunOptions
@@ -72,11 +76,14 @@ def validate(aois: tuple[Path, ...], as_json: bool) -> None:
 
 @click.command()
 @options.aoi_argument
-@click.option("--out", metavar="DIR", type=options.PATH, required=True, help="Folder to write into.")
+@click.option("--out", metavar="DIR", type=options.FOLDER, required=True, help="Folder to write into.")
 @options.set_option
 @options.loudness_options
 def simulate(aoi: Path, out: Path, sets: tuple[str, ...], verbose: bool, quiet: bool) -> None:
-    """Write simulated scenes, their truth and an AOI file that runs on them."""
+    """Write simulated scenes with truth and an AOI file to run on.
+
+    The AOI file must have `scenes: {simulate: {scenario: ...}}`, as those in aoi/ do.
+    """
     from changedetect import pipeline
     from changedetect.cli import progress, show
 
@@ -90,7 +97,10 @@ def simulate(aoi: Path, out: Path, sets: tuple[str, ...], verbose: bool, quiet: 
 @click.argument("truth", metavar="TRUTH.geojson", type=options.PATH)
 @options.json_option
 def evaluate(out_dir: Path, truth: Path, as_json: bool) -> None:
-    """Score outputs against truth: recall, precision, dating, counting."""
+    """Score outputs against truth.
+
+    Recall, precision, class, dates and counts, with their intervals, and false alarms per km2.
+    """
     from changedetect import evaluation
     from changedetect.cli import show
 

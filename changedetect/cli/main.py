@@ -14,20 +14,32 @@ from changedetect.cli.guard import GuardedGroup
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
+HELP = """Find, date, class and count changes between satellite scenes of a place.
+
+\b
+changedetect run aoi/sergeyevka.yaml                simulated scenes, out of the box
+changedetect scenes my-place.yaml --scenes imagery/ what is there, and can it be used?
+changedetect run my-place.yaml --scenes imagery/    your own imagery
+"""
+
+EPILOG = """Results go to stdout, progress and warnings to stderr.
+
+\b
+Exit codes: 0 done (also when nothing changed), 2 usage or configuration, 3 input data unusable,
+4 nothing to do, 130 interrupted, 1 a bug.
+"""
+
 
 @click.group(
     name="changedetect",
     cls=GuardedGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help=HELP,
+    epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="changedetect")
 def main() -> None:
-    r"""Find, date, class and count changes between satellite scenes of a place.
-
-    \b
-    changedetect run aoi/sergeyevka.yaml                    simulated scenes, out of the box
-    changedetect run aoi/rason.yaml --scenes imagery/       your own imagery
-    """
+    """Run the program; its help is `HELP`, because a docstring cannot hold click's mark for lines to keep."""
 
 
 for command in commands.ALL:

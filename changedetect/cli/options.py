@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from changedetect.cli.complete import AoiPath, FolderPath, ImageryPath, Setting, complete_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,14 +53,20 @@ class FormatList(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not a list of {', '.join(FORMATS)}", param, ctx)
         return names
 
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return how the list may go on."""
+        return complete_list(FORMATS, incomplete)
+
 
 PATH = click.Path(path_type=Path)
+AOI_PATH = AoiPath(path_type=Path)
+FOLDER = FolderPath(path_type=Path)
 
-aoi_argument = click.argument("aoi", metavar="AOI.yaml", type=PATH)
+aoi_argument = click.argument("aoi", metavar="AOI.yaml", type=AOI_PATH)
 
-aois_argument = click.argument("aois", metavar="AOI.yaml...", type=PATH, nargs=-1, required=True)
+aois_argument = click.argument("aois", metavar="AOI.yaml...", type=AOI_PATH, nargs=-1, required=True)
 
-out_dir_argument = click.argument("out_dir", metavar="OUT_DIR", type=PATH)
+out_dir_argument = click.argument("out_dir", metavar="OUT_DIR", type=FOLDER)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")
 
@@ -65,6 +74,7 @@ set_option = click.option(
     "--set",
     "sets",
     metavar="KEY=VALUE",
+    type=Setting(),
     multiple=True,
     help="Override one setting, for example detect.seed_sigma=9; repeatable.",
 )
@@ -82,7 +92,12 @@ def scene_options(command: F) -> F:
         set_option,
         click.option("--to", "end", metavar="DATE", type=UtcTime(last=True), help="No scenes after it (UTC)."),
         click.option("--from", "start", metavar="DATE", type=UtcTime(last=False), help="No scenes before it (UTC)."),
-        click.option("--scenes", metavar="PATH_OR_URL", help="Use these scenes instead of those in the AOI file."),
+        click.option(
+            "--scenes",
+            metavar="PATH_OR_URL",
+            type=ImageryPath(),
+            help="Folder, glob or file to use instead of the scenes in the AOI file.",
+        ),
     ):
         command = option(command)
     return command
@@ -101,7 +116,7 @@ def run_options(command: F) -> F:
             default="geojson",
             help="Any of geojson,gpkg,parquet,fgb; GeoJSON is always written.",
         ),
-        click.option("--out", metavar="DIR", type=PATH, help="Output folder; default: outputs/<name>."),
+        click.option("--out", metavar="DIR", type=FOLDER, help="Output folder; default: outputs/<name>."),
     ):
         command = option(command)
     return scene_options(command)

@@ -32,6 +32,7 @@ def listening(verbose: bool = False, quiet: bool = False) -> Iterator[Progress]:
     with _logging_to(bars, logging.DEBUG if verbose else logging.INFO, foreign=verbose):
         try:
             yield bars
+            bars.finish()
         finally:
             bars.close()
 
@@ -56,14 +57,20 @@ class PlainProgress:
         now = time.monotonic()
         if now - self._said > _LINE_EVERY_S and self._done < self._total:
             self._said = now
-            self.note(f"{self._stage}: {self._done} of {self._total}")
+            self.note(
+                f"{self._stage}: {self._done} of {self._total}, {pace(self._done, self._total, now - self._began)}"
+            )
 
     def note(self, text: str) -> None:
         """Print a line."""
         click.echo(text, err=True)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """End the last stage."""
+        self.close()
+
+    def close(self) -> None:
+        """End the stage that is going on, done or not."""
         if self._stage is not None:
             counted = f"{self._done}, " if self._done else ""
             self.note(f"{self._stage}: {counted}{time.monotonic() - self._began:.1f} s")
@@ -71,40 +78,70 @@ class PlainProgress:
 
 
 class TerminalProgress:
-    """Bars, one per stage."""
+    """Bars, one per stage, each with its rate and the time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.fields[said]}"))
         self._bars: RichBars = Bars(*columns, console=Console(stderr=True))
         self._task: Any = None
+        self._began = 0.0
         self._bars.start()
 
     def start(self, stage: str, total: int) -> None:
         """Finish the bar before and add one."""
-        self._finish()
-        self._task = self._bars.add_task(stage, total=max(total, 1), completed=0 if total else 1)
+        self.finish()
+        self._began = time.monotonic()
+        # A stage of one piece cannot say how far it is: its bar moves to and fro instead.
+        self._task = self._bars.add_task(stage, total=total if total > 1 else None, said="")
 
     def advance(self, n: int = 1) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._bars.advance(self._task, n)
+        """Move the bar, and say how fast it goes."""
+        if self._task is None:
+            return
+        self._bars.advance(self._task, n)
+        task = self._bars.tasks[self._task]
+        if task.total is not None:
+            done, total = int(task.completed), int(task.total)
+            said = pace(done, total, time.monotonic() - self._began)
+            self._bars.update(self._task, said=f"{done}/{total}  {said}")
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
         self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leave the bars as they stand."""
+        """Leave the bars as they stand: what was not done must not look done."""
         self._bars.stop()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End the last stage."""
         if self._task is not None:
             task = self._bars.tasks[self._task]
-            self._bars.update(self._task, total=max(task.completed, 1), completed=max(task.completed, 1))
+            done, took = int(task.completed), duration(time.monotonic() - self._began)
+            counted = f"{done}/{done}  {took}" if task.total is not None else took
+            self._bars.update(self._task, total=max(done, 1), completed=max(done, 1), said=counted)
+
+
+def pace(done: int, total: int, elapsed_s: float) -> str:
+    """Return how long one piece takes and how long the rest will, as far as it can be told."""
+    if done <= 0 or elapsed_s <= 0:
+        return ""
+    each_s = elapsed_s / done
+    rate = f"{duration(each_s)} each" if each_s >= 1 else f"{1 / each_s:.0f} a second"
+    return f"{rate}, {duration(each_s * (total - done))} left" if done < total else f"{rate}, {duration(elapsed_s)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 class _Quiet:

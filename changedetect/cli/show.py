@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,9 @@ CHANGE_HEADER = (
     "m",
     "conf.",
 )
+LEFT_OUT_FIRST = ("m", "zone", "last seen", "m2")
+"""Columns of changes that a narrow terminal does without, the first of them first."""
+
 SCENE_HEADER = ("scene", "date", "sensor", "GSD m", "sun deg", "clear", "east m", "north m", "CE90 m", "usable")
 
 
@@ -53,7 +58,7 @@ def run_report(report: RunReport, as_json: bool) -> None:
         return
     rows = [_change_row(change) for change in _most_confident(results.changes)]
     if rows:
-        click.echo(aligned(CHANGE_HEADER, rows))
+        click.echo(aligned(*fitting(CHANGE_HEADER, rows)))
     if len(results.changes) > len(rows):
         click.echo(f"... and {len(results.changes) - len(rows)} more, less confident")
     if rows:
@@ -128,6 +133,24 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join(map(line, (header, ["-" * width for width in widths], *texts)))
+
+
+def fitting(
+    header: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None = None
+) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+    """Return a table of changes without its empty zones and, on a terminal too narrow for it, without more.
+
+    `width` is that of the terminal; None asks it. Where stdout is no terminal nothing but empty zones goes.
+    """
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    kept = [i for i, name in enumerate(header) if name != "zone" or any(row[i] is not None for row in rows)]
+    for name in LEFT_OUT_FIRST:
+        cut = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+        if max(map(len, aligned(*cut).splitlines())) <= width:
+            break
+        kept = [i for i in kept if header[i] != name]
+    return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _text(value: Any) -> str:

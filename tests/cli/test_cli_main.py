@@ -13,7 +13,7 @@ import changedetect
 from changedetect.cli.guard import GuardedGroup
 from changedetect.cli.main import main
 from changedetect.cli.options import FormatList, UtcTime
-from changedetect.cli.show import aligned
+from changedetect.cli.show import aligned, fitting
 from changedetect.errors import DataError, NothingToDoError, OutputError
 
 HEAVY = (
@@ -54,7 +54,11 @@ def test_help_imports_none_of_the_heavy_libraries():
 def test_help_lists_the_commands_of_the_contract_in_order():
     result = call("--help")
     assert result.exit_code == 0
-    listed = [line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.startswith("  ")]
+    listed = [
+        line.split()[0]
+        for line in result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        if line.startswith("  ")
+    ]
     assert listed == ["run", "batch", "scenes", "validate", "simulate", "evaluate", "report"]
 
 
@@ -191,3 +195,28 @@ def test_formats_are_a_list_without_repeats():
 
 def test_tables_align_and_show_what_is_missing():
     assert aligned(("id", "m2"), [["a", 1.5], ["long", None]]) == "id      m2\n----  ----\na     1.50\nlong     -"
+
+
+def test_a_narrow_terminal_gets_a_narrower_table():
+    header = ("id", "zone", "last seen", "m2", "m")
+    rows = [["hut-1", "pier-1", "2024-11-06", 107.0, 14.0]]
+    assert fitting(header, rows, 200) == (list(header), rows)
+    assert fitting(header, rows, 31)[0] == ["id", "zone", "last seen", "m2"]
+    assert fitting(header, rows, 14)[0] == ["id", "m2"]
+    assert fitting(header, rows, 1)[0] == ["id"], "no more than can be spared is left out"
+
+
+def test_zones_are_shown_where_there_are_any():
+    header = ("id", "zone")
+    assert fitting(header, [["a", None]], 200) == (["id"], [["a"]])
+    assert fitting(header, [["a", None], ["b", "pier-1"]], 200)[0] == ["id", "zone"]
+
+
+def test_help_keeps_its_lines_and_fits_the_page():
+    said = CliRunner().invoke(main, ["--help"], terminal_width=80).stdout
+    assert "\n  changedetect run aoi/sergeyevka.yaml " in said
+    assert "\\b" not in said
+    assert max(map(len, said.splitlines())) <= 100
+    for command in ("run", "validate", "simulate", "evaluate"):
+        line = next(line for line in said.splitlines() if line.startswith(f"  {command} "))
+        assert not line.endswith("..."), line

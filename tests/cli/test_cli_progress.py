@@ -13,7 +13,7 @@ import warnings
 import pytest
 
 from changedetect.cli import progress
-from changedetect.cli.progress import PlainProgress, listening
+from changedetect.cli.progress import PlainProgress, duration, listening, pace
 
 
 def work(listener) -> None:
@@ -36,14 +36,36 @@ def test_elsewhere_than_on_a_terminal_each_stage_is_a_line(capsys):
 
 
 def test_a_long_stage_says_how_far_it_is(capsys, monkeypatch):
-    now = iter([0.0, 5.0, 11.0, 12.0, 13.0])
+    now = iter([0.0, 5.0, 12.0, 12.5, 13.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
     listener = PlainProgress()
     listener.start("register", 3)
     for _ in range(3):
         listener.advance()
     listener.close()
-    assert capsys.readouterr().err == "register: 2 of 3\nregister: 3, 13.0 s\n"
+    assert capsys.readouterr().err == "register: 2 of 3, 6.0 s each, 6.0 s left\nregister: 3, 13.0 s\n"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "elapsed_s", "said"),
+    [
+        (2, 6, 16.0, "8.0 s each, 32 s left"),
+        (1, 11, 90.0, "1 min 30 s each, 15 min 00 s left"),
+        (30, 60, 3.0, "10 a second, 3.0 s left"),
+        (4, 4, 10.0, "2.5 s each, 10 s"),
+        (0, 4, 10.0, ""),
+    ],
+)
+def test_the_pace_is_what_was_taken_so_far(done, total, elapsed_s, said):
+    assert pace(done, total, elapsed_s) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (3599.6, "1 h 00 min")],
+)
+def test_times_read_as_people_say_them(seconds, said):
+    assert duration(seconds) == said
 
 
 def test_quiet_says_nothing_but_warnings(capsys):
@@ -75,9 +97,9 @@ def test_the_log_is_left_as_it_was():
 
 def test_on_a_terminal_there_are_bars():
     code = (
-        "from changedetect.cli.progress import listening\n"
+        "import time\nfrom changedetect.cli.progress import listening\n"
         "with listening() as listener:\n"
-        "    listener.start('register', 3)\n    listener.advance(3)\n"
+        "    listener.start('register', 4)\n    listener.advance(3)\n    time.sleep(0.3)\n"
         "    listener.note('a line with [brackets] stays')\n    listener.start('write', 0)\n"
     )
     master, slave = pty.openpty()
@@ -94,5 +116,6 @@ def test_on_a_terminal_there_are_bars():
     text = shown.getvalue().decode()
     assert process.returncode == 0
     assert "3/3" in text
+    assert "a second" in text
     assert "a line with [brackets] stays" in text
     assert "━" in text
