@@ -253,6 +253,18 @@ def test_a_stack_in_the_score_alone_is_present_only_until_it_is_lost_from_sight_
     assert states(changes.iloc[0]) == "appuuuuuuuu"
 
 
+def test_the_first_part_of_a_stack_leaves_the_look_before_undecided():
+    scores = np.zeros((4, *GRID.shape), np.float32)
+    scores[2, 20:23, 5:9] = 7.0  # a tenth of it
+    scores[1, 20:23, 34] = 7.0  # a pixel's width is no part
+    scores[3, 20:23, 5:35] = 8.0
+    looks = [look(n, score=score) for n, score in enumerate(scores)]
+    for kind, told in (("equipment", "aaup"), ("hut", "aaap")):
+        changes, _ = link(detections(detection(3, STACK, kind, count=80)), looks, AOI, PARAMS)
+        assert states(changes.iloc[0]) == told
+    assert changes.iloc[0]["absent_until"] == day(2)
+
+
 def test_nothing_found_is_an_empty_table():
     changes, linked = link(detections(), [look(0), look(1)], AOI, PARAMS)
     assert list(changes.columns) == [*CHANGE_COLUMNS, "geometry"]

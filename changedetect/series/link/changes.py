@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from changedetect.core.aoi import STRUCTURES
 from changedetect.core.tables import CHANGE_COLUMNS, DETECTION_COLUMNS, geo_table, require_columns
 from changedetect.errors import ChangeDetectError
-from changedetect.series.link.observe import sample_pattern
+from changedetect.series.link.observe import kept_limit, sample_pattern, strongest_part
 from changedetect.series.link.tracks import Item, build_tracks, in_touch, judge
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from changedetect.core.results import Look
     from changedetect.series.link.params import LinkParams
     from changedetect.series.link.tracks import State, Track
+
+GROWING = ("equipment", "trench")
+"""Set up part by part, over days: the first part is less than a tenth of the whole."""
 
 
 def link(
@@ -194,6 +197,9 @@ def _states(track: Track, looks: Sequence[Look], by_look: list[list[Item]], para
             )
         ):
             state = "unclear"
+        if state == "absent" and index < track.first.look and track.first.kind in GROWING:
+            begun = strongest_part(look, pattern, params.part_m) >= kept_limit(pattern, params)
+            state = "unclear" if begun else state
         states.append(state)
     return states
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from changedetect.core.results import Look
     from changedetect.series.link.params import LinkParams
 
+_LEAST_PART_PX = 4
+"""Side of the smallest part of a pattern that is judged by itself."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
@@ -90,6 +93,26 @@ def observe(look: Look, pattern: Pattern) -> Observation:
     if power == 0.0:
         return Observation(clear_share, 0.0)
     return Observation(clear_share, float(np.sum(values[seen] * own) / math.sqrt(own.size * power)))
+
+
+def strongest_part(look: Look, pattern: Pattern, part_m: float) -> float:
+    """Return the greatest strength of the pattern within square parts of it, sigma.
+
+    Parts that were mostly unseen, or hold little of the pattern themselves, do not count.
+    """
+    values, seen = _sample(look, pattern.x, pattern.y)
+    if pattern.score is None or look.score is None or not seen.any():
+        return 0.0
+    side = max(part_m, _LEAST_PART_PX * look.grid.gsd_m)
+    cells = np.stack([np.floor(pattern.x / side), np.floor(pattern.y / side)], axis=1)
+    _, part = np.unique(cells, axis=0, return_inverse=True)
+    part = part.ravel()
+    n = np.bincount(part, seen)
+    power = np.bincount(part, np.where(seen, pattern.score**2, 0.0))
+    common = np.bincount(part, np.where(seen, values * pattern.score, 0.0))
+    whole = (2 * n >= np.bincount(part)) & (n >= 0.5 * _LEAST_PART_PX**2) & (power >= 0.25 * n * pattern.rms**2)
+    whole &= power > 0
+    return float((common[whole] / np.sqrt(n[whole] * power[whole])).max()) if whole.any() else 0.0
 
 
 def kept_limit(pattern: Pattern, params: LinkParams) -> float:

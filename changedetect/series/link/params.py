@@ -40,6 +40,9 @@ class LinkParams:
     min_kept_share: Share = 0.35
     """The same as a share of what the change measured on its best look; the larger of both limits holds.
     Between half of the limit and the limit a look is unclear."""
+    part_m: Positive = 10.0
+    """Side of the parts in which stacks, rows and trenches are set up: a look before the first detection that shows
+    one of them does not show the place empty, however little of the whole it is."""
     quantum_m: Positive = 10.0
     """Centroids are rounded to this in the identifier, so that a pixel more or less does not rename a change."""
     persistence_gain: Share = 0.5
