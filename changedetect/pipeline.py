@@ -71,6 +71,7 @@ class Examined:
     look: Look
     detections: gpd.GeoDataFrame
     noise: Noise | None = None
+    gain: Gain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def examine_scene(
         vessels = list(detections.geometry[detections["class"] == "vessel"])
         quality = quality | tell_water(pair.raster, pair.baseline, pair.afloat, vessels, water)
     seen = np.where(is_valid(quality), pair.score.band("score"), np.float32(np.nan))
-    return Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise)
+    return Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise, pair.gain)
 
 
 def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:

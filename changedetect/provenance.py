@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import pandas as pd
 from changedetect.blocks import Runner
 from changedetect.config import Config, preset_name
 from changedetect.core.progress import Progress
-from changedetect.core.results import Look, Noise, Warp
+from changedetect.core.results import Gain, Look, Noise, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.times import to_iso
 from changedetect.gather import RunOptions, Series
@@ -106,6 +106,10 @@ class Seen(Protocol):
     def noise(self) -> Noise | None:
         """The scoring model, where it was scored."""
 
+    @property
+    def gain(self) -> Gain | None:
+        """Its normalisation to the baseline, where it was scored."""
+
 
 def scene_records(
     stack: Stack, outside: Sequence[Scene], activity: pd.DataFrame, examined: Sequence[Seen]
@@ -118,6 +122,7 @@ def scene_records(
             "baseline": member.is_baseline,
             "compared_gsd_m": stack.grid.gsd_m * member.compared,
             "noise": None if item.noise is None else _noise(item.noise),
+            "normalization": None if item.gain is None else asdict(item.gain),
         }
         for member, item in zip(stack.members, examined, strict=True)
     ]
