@@ -1,20 +1,40 @@
-"""What is written beside the tables: pictures of the changes, read at full resolution, and a simulation's truth."""
+"""What is written beside the tables: pictures of the changes, the page that shows all, and a simulation's truth."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from changedetect.config import Config
+from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults
+from changedetect.errors import DataError
 from changedetect.gather import Series
+from changedetect.io.write_geojson import write_geojson
 from changedetect.report.overview import draw_overview, overview_grid, overview_scene
+from changedetect.report.page.assemble import write_page
+from changedetect.report.page.imagery import Sources, write_imagery
+from changedetect.report.page.outputs import load_outputs
 from changedetect.report.quicklooks import Which, chip_grid, chip_scene, draw_quicklooks
+from changedetect.report.review import Merged, ReviewFile, load_review, merge_reviews
 from changedetect.stack import Member, Stack, read_member
+
+logger = logging.getLogger(__name__)
+
+_COLOURS = ("red", "green", "blue")
+
+
+class Remade(NamedTuple):
+    """What making the report again did."""
+
+    page: Path
+    merged: Merged | None
+    """None without a review."""
 
 
 def extra_writers(series: Series, stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
@@ -24,6 +44,8 @@ def extra_writers(series: Series, stack: Stack, results: RunResults, config: Con
         partial(_write_quicklooks, members=members, results=results, config=config),
         partial(_write_overview, members=members, results=results, config=config),
     ]
+    if config.write.report:
+        writers += [partial(_write_imagery, members=members, results=results, config=config), write_page]
     if series.truth is not None:
         writers.append(partial(_copy_truth, series.truth))
     return writers
@@ -46,5 +68,52 @@ def _write_overview(folder: Path, members: Mapping[str, Member], results: RunRes
         draw_overview(folder, results, image, config.write)
 
 
+def _write_imagery(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
+    def look(scene_id: str, grid: Grid) -> Raster:
+        return read_member(members[scene_id], grid, config, _bands_to_show(members[scene_id]))
+
+    def chip(change: Mapping[str, Any], which: Which, grid: Grid) -> Raster | None:
+        record = chip_scene(change, which, results.scene_records)
+        if record is None:
+            return None
+        member = members[record["id"]]
+        return read_member(member, grid.coarsen(member.factor), config, _bands_to_show(member))
+
+    angles = {name: member.scene.view_azimuth_deg for name, member in members.items()}
+    write_imagery(folder, results, Sources(look, chip, angles), config.write)
+
+
+def _bands_to_show(member: Member) -> tuple[str, ...] | None:
+    """Return red, green and blue where the scene has them: what is not shown need not be read."""
+    return _COLOURS if set(_COLOURS) <= set(member.scene.bands) else None
+
+
 def _copy_truth(truth: Path, folder: Path) -> None:
     shutil.copyfile(truth, folder / truth.name)
+
+
+def remake_report(out_dir: str | Path, review: str | Path | None = None) -> Remade:
+    """Make report.html again from an output folder alone, first merging a review.json into changes.geojson.
+
+    Raises
+    ------
+    DataError
+        The folder holds no outputs, or the review is none or is of another place.
+    """
+    merged = None if review is None else _merge_into(Path(out_dir), load_review(review), str(review))
+    return Remade(write_page(out_dir), merged)
+
+
+def _merge_into(folder: Path, review: ReviewFile, where: str) -> Merged:
+    outputs = load_outputs(folder)
+    place = outputs.run["aoi"]["name"]
+    if review.aoi != place:
+        raise DataError("is a review of another place", where=where, found=review.aoi, needed=place)
+    merged = merge_reviews(outputs.features, review.reviews)
+    if merged.strangers:
+        logger.warning("%s: no such change here, left out: %s", where, ", ".join(merged.strangers))
+    members = {key: value for key, value in outputs.changes.items() if key not in ("type", "features")}
+    fresh = folder / "changes.geojson.new"
+    write_geojson(fresh, merged.features, **members)
+    fresh.replace(folder / "changes.geojson")
+    return merged

@@ -109,14 +109,27 @@ def evaluate(out_dir: Path, truth: Path, as_json: bool) -> None:
 
 @click.command()
 @options.out_dir_argument
-def report(out_dir: Path) -> None:
-    """Make report.html again (not in this version)."""
-    raise NotYetError(
-        "report.html is not in this version",
-        where=str(out_dir),
-        hint="changes.geojson in QGIS, and the pictures in quicklooks/",
-    )
+@click.option("--review", metavar="review.json", type=options.PATH, help="Merge this review first, as `review` does.")
+@options.json_option
+def report(out_dir: Path, review: Path | None, as_json: bool) -> None:
+    """Make report.html again from an output folder alone."""
+    from changedetect import pictures
+    from changedetect.cli import show
+
+    show.remade(pictures.remake_report(out_dir, review), as_json)
 
 
-ALL = (run, batch, scenes, validate, simulate, evaluate, report)
+@click.command()
+@options.out_dir_argument
+@click.argument("review", metavar="review.json", type=options.PATH)
+@options.json_option
+def review(out_dir: Path, review: Path, as_json: bool) -> None:
+    """Add reviews made in report.html to changes.geojson; nothing said before is touched."""
+    from changedetect import pictures
+    from changedetect.cli import show
+
+    show.remade(pictures.remake_report(out_dir, review), as_json)
+
+
+ALL = (run, batch, scenes, validate, simulate, evaluate, report, review)
 """In the order of the help."""

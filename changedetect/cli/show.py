@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from changedetect.errors import ChangeDetectError
+    from changedetect.pictures import Remade
     from changedetect.pipeline import RunReport
 
 MOST_ROWS = 40
@@ -67,6 +68,9 @@ def run_report(report: RunReport, as_json: bool) -> None:
     for sentence in results.summary.get("headline", []):
         click.echo(f"  {sentence}")
     click.echo(f"Outputs: {report.out_dir}")
+    page = report.out_dir / "report.html"
+    if page.is_file():
+        click.echo(f"Look at: {page}")
 
 
 def scene_list(records: Sequence[dict[str, Any]], as_json: bool) -> None:
@@ -95,6 +99,22 @@ def simulated(written: Path, out: Path) -> None:
     """Say how to go on with simulated scenes."""
     click.echo(f"Simulated scenes, truth.geojson and the AOI file: {out}")
     click.echo(f"Next: changedetect run {written}")
+
+
+def remade(made: Remade, as_json: bool) -> None:
+    """Say where the report is, and what became of the reviews."""
+    merged = made.merged
+    told: dict[str, Any] = {"report": str(made.page)}
+    if merged is not None:
+        told |= {"added": merged.added, "known": merged.known, "strangers": list(merged.strangers)}
+    if as_json:
+        echo_json(told)
+        return
+    if merged is not None:
+        known = f", {merged.known} known already" if merged.known else ""
+        strangers = f", {len(merged.strangers)} of changes that are not here" if merged.strangers else ""
+        click.echo(f"Reviews added to changes.geojson: {merged.added}{known}{strangers}")
+    click.echo(f"Look at: {made.page}")
 
 
 def scores(result: dict[str, Any], as_json: bool) -> None:

@@ -57,3 +57,11 @@ class WriteParams:
     """Whether the place before and after, registered, is written as pictures that a GIS opens beside the changes."""
     overview_px: Annotated[int, Field(ge=128, le=8192)] = 1600
     """Longer side of overview.png."""
+    report: bool = True
+    """Whether report.html and what it is made from are written."""
+    report_mb: Annotated[float, Field(ge=1, le=2000)] = 25.0
+    """Most that report.html weighs, in millions of bytes, so that it can be mailed; imagery gets coarser to fit."""
+    report_px: Annotated[int, Field(ge=128, le=16384)] = 4096
+    """Longest side of the picture of a look in report.html: larger ones make a telephone give up."""
+    max_chips: Annotated[int, Field(ge=0, le=10_000)] = 300
+    """Most changes that have chips in report.html, the most confident first; each costs two readings."""

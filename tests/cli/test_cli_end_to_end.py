@@ -59,7 +59,7 @@ def test_run_writes_every_file_of_the_contract(place):
     files = files_of(place / "out")
     assert files >= {
         *("changes.geojson", "detections.geojson", "activity.csv", "summary.json", "run.json"),
-        *("changes.gpkg", "overview.png"),
+        *("changes.gpkg", "overview.png", "report.html", "report/imagery.json"),
         *("zones.geojson", "project.qgz", "changes.qml", "changes.kmz", "stac-item.json"),
         *("imagery/before.tif", "imagery/after.tif"),
     }
@@ -88,7 +88,7 @@ def test_run_json_has_one_record_per_scene_as_the_contract_says(place):
 
 def test_results_go_to_stdout_and_progress_to_stderr(place):
     said, told = (place / "stdout").read_text(), (place / "stderr").read_text()
-    assert said.splitlines()[-1] == f"Outputs: {place / 'out'}"
+    assert said.splitlines()[-2:] == [f"Outputs: {place / 'out'}", f"Look at: {place / 'out/report.html'}"]
     assert "A small place (SIMULATED scenes)" in said
     assert list(dict.fromkeys(line.split(":")[0] for line in told.splitlines()))[:2] == ["register", "compare"]
     assert "register" not in said

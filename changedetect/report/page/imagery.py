@@ -1,0 +1,195 @@
+"""What the page shows of the scenes: one picture per look, two chips per change, and what is hidden where."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from changedetect.core.geometry import to_crs
+from changedetect.core.grid import Grid
+from changedetect.core.raster import Raster
+from changedetect.report import images
+from changedetect.report.overview import overview_grid
+from changedetect.report.page import weigh
+from changedetect.report.page.hidden import never_seen, outline_hidden
+from changedetect.report.quicklooks import Which, chip_grid, chip_scene
+
+if TYPE_CHECKING:
+    from changedetect.core.run import RunResults, WriteParams
+
+FOLDER = "report"
+"""Beside the outputs: what report.html is made from, so that it can be made again without the scenes."""
+
+INDEX = "imagery.json"
+
+SIDES: tuple[Which, Which] = ("before", "after")
+
+SAMPLED_LOOKS = 6
+"""Looks of one kind, spread over time, whose pixels set the stretch of all of them."""
+
+_SAMPLE_PX = 400
+
+_TYPICAL = 0.5
+"""Share of the sampled looks that are darker than what is shown in full."""
+
+Kind = tuple[str, tuple[str, ...]]
+"""Unit and bands that are shown."""
+
+Read = Callable[[str, Grid], Raster]
+"""Returns the pixels of a scene, by id, on a grid; registered."""
+
+ChipRead = Callable[[Mapping[str, Any], Which, Grid], Raster | None]
+"""Returns the pixels of a change before or after on about that grid, not finer than the scene; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where pixels come from."""
+
+    look: Read
+    chip: ChipRead
+    angles: Mapping[str, float | None]
+    """View azimuth of each scene, degrees, which run.json does not tell."""
+
+
+def write_imagery(folder: Path, results: RunResults, sources: Sources, params: WriteParams) -> None:
+    """Write `folder`/report: pictures within the bytes of a page, and `imagery.json`, which says what they are."""
+    tables = sum(path.stat().st_size for path in folder.glob("*.geojson"))
+    budget = weigh.Budget.of(params.report_mb, tables)
+    target = folder / FOLDER
+    for name in ("looks", "chips"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    chips = _write_chips(target, results, sources.chip, budget.chips, params)
+    spent = sum(path.stat().st_size for path in (target / "chips").iterdir())
+    looks = _write_looks(target, results, sources.look, budget.looks + budget.chips - spent, params)
+    baseline = frozenset(record["id"] for record in results.scene_records if record.get("baseline"))
+    area = to_crs(results.aoi.geometry, results.grid.crs)
+    index = {
+        "bounds": _rounded(overview_grid(results, params).bounds),
+        "never_seen_fraction": never_seen(results.looks, baseline, area, results.grid),
+        "view_azimuth_deg": dict(sources.angles),
+        "stretch": images.STRETCH_NOTE,
+        "looks": looks,
+        "chips": chips,
+    }
+    (target / INDEX).write_text(json.dumps(index, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_looks(
+    target: Path, results: RunResults, read: Read, most_bytes: int, params: WriteParams
+) -> dict[str, dict[str, Any]]:
+    """Write one picture per look that was used; return by scene what was written and what is hidden."""
+    shown = [record for record in results.scene_records if record["used"]]
+    share = most_bytes / max(len(shown), 1)
+    fine = overview_grid(results, params)
+    fine = Grid.from_bounds(fine.crs, fine.bounds, results.grid.gsd_m)
+    longest = min(weigh.longest_px(fine.shape, share), params.report_px)
+    grids = {record["id"]: _at_most(fine, longest, record["gsd_m"]) for record in shown}
+    stretches = _stretches(shown, read, fine)
+    found: dict[str, dict[str, Any]] = {}
+    for number, look in enumerate(results.looks):
+        found[look.scene_id] = {"tiles": [], "hidden": outline_hidden(look)}
+        if not look.used:
+            continue
+        raster = read(look.scene_id, grids[look.scene_id])
+        kind = _kind(raster)
+        stretch = stretches.get(kind) or images.common_stretch([raster], kind[1])
+        picture = images.to_picture(raster, kind[1], stretch, raster.grid.shape[::-1])
+        tiles = weigh.encode(picture, share)
+        found[look.scene_id] |= {
+            "bands": list(kind[1]),
+            "tiles": _write_tiles(target, f"looks/{number:04d}", tiles, raster.grid),
+        }
+    return found
+
+
+def _at_most(grid: Grid, longest_px: int, gsd_m: float) -> Grid:
+    """Return the grid coarsened by whole factors to a number of pixels, and not much finer than the scene."""
+    factor = max(1, math.ceil(max(grid.shape) / longest_px), math.floor(gsd_m / grid.gsd_m + 1e-9))
+    return grid.coarsen(factor)
+
+
+def _stretches(records: Sequence[Mapping[str, Any]], read: Read, grid: Grid) -> dict[Kind, images.Stretch]:
+    """Return one stretch for all looks of one unit and set of bands, so that they compare.
+
+    It is that of some looks of each sensor, spread over time.
+    """
+    small = grid.coarsen(max(1, math.ceil(max(grid.shape) / _SAMPLE_PX)))
+    by_sensor: dict[tuple[Any, Any], list[str]] = {}
+    for record in records:
+        by_sensor.setdefault((record["sensor"], record["gsd_m"]), []).append(record["id"])
+    kinds: dict[Kind, list[Raster]] = {}
+    for names in by_sensor.values():
+        for name in names[:: math.ceil(len(names) / SAMPLED_LOOKS)]:
+            raster = read(name, small)
+            kinds.setdefault(_kind(raster), []).append(raster)
+    return {kind: _typical_stretch(rasters, kind[1]) for kind, rasters in kinds.items()}
+
+
+def _typical_stretch(rasters: Sequence[Raster], bands: Sequence[str]) -> images.Stretch:
+    """Return the stretch of the looks that are not under snow, which would leave the others in the dark."""
+    each = np.asarray([images.common_stretch([raster], bands) for raster in rasters])
+    return tuple((float(low), float(high)) for low, high in np.quantile(each, _TYPICAL, axis=0, method="lower"))
+
+
+def _kind(raster: Raster) -> Kind:
+    return raster.unit, images.shown_bands([raster])
+
+
+def _write_chips(
+    target: Path, results: RunResults, read: ChipRead, most_bytes: int, params: WriteParams
+) -> dict[str, dict[str, Any]]:
+    """Write chips before and after of the most confident changes; return by change what they show."""
+    changes = results.changes.sort_values(["confidence", "id"], ascending=[False, True], kind="stable")
+    shown = changes.head(params.max_chips).to_dict("records")
+    share = most_bytes / max(2 * len(shown), 1)
+    found: dict[str, dict[str, Any]] = {}
+    for number, change in enumerate(shown):
+        grid = chip_grid(change, results.grid, params)
+        pair = {which: read(change, which, grid) for which in SIDES}
+        found[str(change["id"])] = {"bounds": _rounded(grid.bounds)} | {
+            which: _chip(target, f"chips/{number:04d}-{which}", raster, pair.values(), share)
+            | {"scene_id": (chip_scene(change, which, results.scene_records) or {}).get("id")}
+            for which, raster in pair.items()
+            if raster is not None
+        }
+    return found
+
+
+def _chip(target: Path, name: str, raster: Raster, pair: Iterable[Raster | None], most_bytes: float) -> dict[str, Any]:
+    alike = [other for other in pair if other is not None and other.unit == raster.unit]
+    bands = images.shown_bands(alike)
+    if not bands:
+        alike, bands = [raster], images.shown_bands([raster])
+    picture = images.to_picture(raster, bands, images.common_stretch(alike, bands), raster.grid.shape[::-1])
+    tiles = _write_tiles(target, name, weigh.encode(picture, most_bytes), raster.grid)
+    return {
+        "tiles": tiles,
+        "bands": list(bands),
+        "alike": len(alike) == sum(other is not None for other in pair),
+        "gsd_m": raster.grid.gsd_m,
+    }
+
+
+def _write_tiles(target: Path, name: str, tiles: Sequence[weigh.Tile], grid: Grid) -> list[dict[str, Any]]:
+    """Write tiles; return each file with its bounds (left, bottom, right, top) in metres of the grid."""
+    left, bottom, right, top = grid.bounds
+    width, height = right - left, top - bottom
+    written = []
+    for number, tile in enumerate(tiles):
+        file = f"{name}-{number}.webp" if len(tiles) > 1 else f"{name}.webp"
+        (target / file).write_bytes(tile.data)
+        x0, y0, x1, y1 = tile.box
+        bounds = (left + x0 * width, top - y1 * height, left + x1 * width, top - y0 * height)
+        written.append({"file": file, "bounds": _rounded(bounds)})
+    return written
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), 3) for value in values]

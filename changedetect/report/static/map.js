@@ -1,0 +1,182 @@
+"use strict";
+// The map: two dates in panes of their own, what they do not show hatched, changes outlined and named.
+(() => {
+  const { data, el, state, byId } = report;
+  const { looks, frame } = data;
+  const [width, height] = frame.size;
+  const MOST_SVG = 1200; // outlines beyond which a canvas is drawn instead of an element each
+
+  byId("place").append(
+    el("h2", { id: "place-title" }, "Map"),
+    el("div", { class: "bench" },
+      el("div", { class: "stage" }, el("div", { id: "map", "aria-label": "Map of the place, before and after" })),
+      el("aside", { id: "chosen", "aria-label": "The chosen change" })));
+
+  const map = L.map("map", {
+    crs: L.CRS.Simple, minZoom: -8, maxZoom: 6, zoomSnap: 0.25, zoomDelta: 0.5, attributionControl: false,
+    maxBounds: [[-height, -width], [2 * height, 2 * width]], fadeAnimation: false,
+  });
+  report.map = map;
+  const whole = L.latLngBounds([0, 0], [height, width]);
+  for (const [name, order] of [["before", 210], ["before-hatch", 215], ["after", 220], ["after-hatch", 225], ["places", 410], ["casings", 420], ["outlines", 430]]) {
+    map.createPane(name).style.zIndex = order;
+  }
+  map.fitBounds(whole, { animate: false });
+  L.control.scale({ imperial: false, maxWidth: 140 }).addTo(map);
+
+  // The two dates.
+  const sides = { before: L.layerGroup().addTo(map), after: L.layerGroup().addTo(map) };
+  const hatches = { before: L.svg({ pane: "before-hatch", padding: 0.4 }), after: L.svg({ pane: "after-hatch", padding: 0.4 }) };
+  const KINDS = { cloud: "Cloud, shadow or haze", nodata: "Outside the image", unused: "Not used" };
+  const draw = (side) => {
+    const look = looks[state[side]];
+    const group = sides[side];
+    group.clearLayers();
+    for (const { image, box } of look.tiles) {
+      L.imageOverlay(report.image(image), box, { pane: side, className: "tile", alt: "" }).addTo(group);
+    }
+    if (!byId("show-hidden").checked) return;
+    for (const { kind, shapes } of look.hidden) {
+      for (const rings of shapes) {
+        L.polygon(rings, { pane: `${side}-hatch`, renderer: hatches[side], stroke: false, fill: true, fillOpacity: 1, className: `hatch-${kind}`, interactive: false }).addTo(group);
+      }
+    }
+  };
+
+  /** Return a name that stands on the northern edge of a shape. */
+  const nameOf = (layer, text, className) => {
+    const box = layer.getBounds();
+    return L.tooltip({ permanent: true, direction: "top", offset: [0, 2], className }).setLatLng([box.getNorth(), box.getCenter().lng]).setContent(el("span", {}, text));
+  };
+
+  // Zones and the place's outline.
+  const casing = L.layerGroup().addTo(map);
+  const drawPlaces = () => {
+    casing.clearLayers();
+    if (!byId("show-zones").checked) return;
+    const line = { pane: "places", fill: false, interactive: false };
+    for (const rings of data.place.outline) L.polygon(rings, { ...line, color: "#fff", weight: 1.5, dashArray: "8 6", opacity: 0.9 }).addTo(casing);
+    for (const { name, shapes } of data.zones) {
+      for (const rings of shapes) {
+        L.polygon(rings, { ...line, color: "#000", weight: 3.5, opacity: 0.5 }).addTo(casing);
+        const zone = L.polygon(rings, { ...line, color: "#fff", weight: 1.5 }).addTo(casing);
+        nameOf(zone, report.words(name), "zone-name").addTo(casing);
+      }
+    }
+  };
+
+  // Changes.
+  const many = data.changes.length > MOST_SVG;
+  const under = many ? L.canvas({ pane: "casings" }) : L.svg({ pane: "casings", padding: 0.4 });
+  const over = many ? L.canvas({ pane: "outlines" }) : L.svg({ pane: "outlines", padding: 0.4 });
+  const outlines = L.layerGroup().addTo(map);
+  const labels = [];
+  const shapesOn = (change) => looks[state.after].shapes[change.id] || change.shapes;
+  const styleOf = (change) => {
+    const now = change.states[state.after];
+    const selected = change.id === state.selected;
+    const shown = selected || now === "p" || now === "u" || !data.classes[change.class].coming || byId("show-others").checked;
+    if (!shown) return null;
+    const weight = selected ? 4 : now === "p" ? 2.5 : 1.2;
+    return { color: data.classes[change.class].colour, weight, opacity: now === "p" || selected ? 1 : 0.75, dashArray: now === "p" ? null : "4 4" };
+  };
+  const drawChanges = () => {
+    outlines.clearLayers();
+    labels.length = 0;
+    for (const change of report.shownChanges()) {
+      const style = styleOf(change);
+      if (!style) continue;
+      const shapes = shapesOn(change);
+      L.polygon(shapes, { pane: "casings", renderer: under, fill: false, color: "#000", weight: style.weight + 2.5, opacity: 0.55, interactive: false }).addTo(outlines);
+      const layer = L.polygon(shapes, { pane: "outlines", renderer: over, ...style, fill: true, fillOpacity: 0.01 }).addTo(outlines);
+      layer.on("click", () => report.select(change.id, { move: false }));
+      const named = change.states[state.after] === "p" || change.id === state.selected;
+      if (named && byId("show-labels").checked) label(change, layer);
+    }
+    declutter();
+  };
+  const label = (change, layer) => {
+    const tooltip = nameOf(layer, change.label, change.id === state.selected ? "change-name chosen" : "change-name");
+    labels.push({ tooltip: tooltip.addTo(outlines), change });
+  };
+  /** Hide labels that would cover one of a change that matters more. */
+  const declutter = () => {
+    const rank = ({ change }) => (change.id === state.selected ? 2 : change.confidence || 0);
+    const ranked = [...labels].sort((a, b) => rank(b) - rank(a)).map(({ tooltip }) => tooltip.getElement()).filter(Boolean);
+    const boxes = ranked.map((node) => node.getBoundingClientRect()); // all measured before any is changed
+    const kept = [];
+    ranked.forEach((node, k) => {
+      const box = boxes[k];
+      const covered = kept.some((other) => box.left < other.right && box.right > other.left && box.top < other.bottom && box.bottom > other.top);
+      node.classList.toggle("covered", covered);
+      if (!covered) kept.push(box);
+    });
+  };
+  map.on("zoomend moveend", declutter);
+
+  // North, and where the cursor is.
+  const North = L.Control.extend({ onAdd: () => {
+    const arrow = report.svg("svg", { viewBox: "-12 -16 24 40", width: 26, height: 42 },
+      report.svg("title", {}, `True north; the grid's north is up (${Math.abs(frame.north_deg).toFixed(1)}° apart)`),
+      report.svg("path", { d: "M0 -14L7 8L0 3L-7 8Z", class: "north" }), report.svg("text", { x: 0, y: 21, "text-anchor": "middle" }, "N"));
+    return el("div", { class: "north-arrow", css: { transform: `rotate(${frame.north_deg}deg)` } }, arrow);
+  } });
+  new North({ position: "topright" }).addTo(map);
+  const position = el("output", { class: "position", "aria-label": "Coordinates under the cursor" });
+  const Position = L.Control.extend({ onAdd: () => position });
+  new Position({ position: "bottomright" }).addTo(map);
+  const told = ({ lat, lng }) => {
+    const [lon, north] = report.lonlat(lng, lat);
+    position.textContent = report.place(lon, north);
+  };
+  map.on("mousemove", (event) => told(event.latlng));
+  map.on("move", () => told(map.getCenter()));
+  told(map.getCenter());
+
+  // Layers that can be left out.
+  const boxes = [
+    ["show-labels", "Labels", true, drawChanges],
+    ["show-zones", "Zones", true, () => drawPlaces()],
+    ["show-hidden", "Hatch cloud", true, () => { draw("before"); draw("after"); }],
+    ["show-others", "Other dates", false, drawChanges],
+  ].map(([id, text, on, act]) => {
+    const box = el("input", { type: "checkbox", id, on: { change: act } });
+    box.checked = on;
+    return el("label", {}, box, ` ${text}`);
+  });
+  const legend = Object.entries(data.classes).filter(([name]) => data.changes.some((change) => change.class === name)).map(([name, { colour }]) =>
+    el("span", { class: "key" }, el("span", { class: "swatch", css: { "background-color": colour } }), ` ${name}`));
+  const hatched = ["cloud", "nodata", "unused"].map((kind) =>
+    el("span", { class: "key" }, report.svg("svg", { width: 18, height: 14 }, report.svg("rect", { width: 18, height: 14, fill: `url(#hatch-${kind})` })), ` ${KINDS[kind]}`));
+  byId("place").querySelector(".stage").append(
+    el("div", { class: "layers" }, el("button", { type: "button", on: { click: () => map.fitBounds(whole) } }, "Whole place"), ...boxes),
+    el("div", { class: "legend" }, ...legend, el("span", { class: "key thin" }, "dashed: not present on the date after"), ...hatched));
+
+  /** Bring a change into view. */
+  report.moveTo = (change, look) => {
+    const box = L.polygon(shapesOn(change)).getBounds();
+    map.fitBounds(box.pad(1.5), { maxZoom: 2.5, animate: false });
+    if (look) byId("map").scrollIntoView({ block: "nearest" });
+  };
+  report.moveToZone = (name) => {
+    const zone = data.zones.find((item) => item.name === name);
+    map.fitBounds(zone ? L.polygon(zone.shapes).getBounds().pad(0.15) : whole, { animate: false });
+  };
+
+  report.on(["before"], () => draw("before"));
+  report.on(["after"], () => draw("after"));
+  report.on(["after", "selected", "shown"], drawChanges);
+  const tell = () => {
+    const change = report.change(state.selected);
+    byId("chosen").replaceChildren(change ? report.detail(change) : report.hint());
+  };
+  report.on(["selected"], tell);
+  report.hint = () => el("p", { class: "fine" }, data.changes.length ? "Choose a change on the map, the timeline or the table; j and k step through them." : "Nothing was found.");
+  report.startMap = () => {
+    draw("before");
+    draw("after");
+    drawPlaces();
+    drawChanges();
+    tell();
+  };
+})();

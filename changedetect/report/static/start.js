@@ -1,0 +1,72 @@
+"use strict";
+// The head of the page, the result in words, and the order in which the parts begin.
+(() => {
+  const { data, el, state, byId } = report;
+  const { place } = data;
+  const THEMES = ["auto", "light", "dark"];
+  const THEME_KEY = "changedetect-theme";
+
+  const remember = (value) => {
+    try {
+      if (value) localStorage.setItem(THEME_KEY, value);
+      return localStorage.getItem(THEME_KEY);
+    } catch {
+      return value || null;
+    }
+  };
+  let theme = THEMES.includes(remember()) ? remember() : "auto";
+  const button = el("button", { type: "button", class: "theme", on: { click: () => {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    remember(theme);
+    dress();
+  } } });
+  const dress = () => {
+    if (theme === "auto") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.dataset.theme = theme;
+    button.textContent = `Colours: ${theme}`;
+  };
+
+  const located = () => {
+    const { source, accuracy_m: accuracy, verified } = place.location;
+    const [width, height] = data.frame.size;
+    const [lon, lat] = report.lonlat(width / 2, height / 2);
+    return el("p", { class: "where" },
+      el("strong", {}, "Location: "), report.words(source || "source not told"),
+      `; accuracy ${accuracy === null || accuracy === undefined ? "not told" : report.metres(accuracy)}; `,
+      el("span", { class: verified ? "" : "caution" }, verified ? "verified" : "not verified"), `. ${place.area_km2} km² around ${report.place(lon, lat, 4)}.`);
+  };
+  const looks = data.looks;
+  byId("head").append(
+    el("div", { class: "head-line" },
+      el("h1", {}, report.words(place.title), place.simulated ? el("span", { class: "simulated" }, "SIMULATED") : null), button),
+    el("p", { class: "fine" }, report.words(place.name), `: ${looks.length} looks, ${report.day(looks[0].datetime)} to ${report.day(looks[looks.length - 1].datetime)}`),
+    located(),
+    place.simulated ? el("p", { class: "notice" }, "The scenes are simulated: nothing on this page was seen at the real place.") : null);
+  byId("headline").append(
+    el("div", { class: "said" }, el("h2", { id: "headline-title" }, "What was found"), el("ul", {}, ...data.found.map(({ text, zone }) => el("li", { class: zone ? "zone" : null }, zone ? el("strong", {}, report.words(zone), ": ") : null, report.sentence(text))))),
+    el("div", { class: "said" }, el("h2", {}, "What could not be seen"), el("ul", {}, ...data.unseen.map((text) => el("li", {}, el("bdi", { dir: "auto" }, report.sentence(text)))))));
+  byId("foot").append(el("p", { class: "fine" }, `Made by changedetect ${data.provenance.version || ""}. Map drawn with Leaflet ${L.version} (BSD 2-Clause, © Volodymyr Agafonkin, CloudMade). The page holds all it shows and loads nothing.`));
+
+  dress();
+  report.startFilters();
+  report.followAddress();
+  if (!state.selected) {
+    const best = report.listed();
+    const shown = best.find((change) => change.states[state.after] === "p") || best[0];
+    if (shown) report.select(shown.id, { move: false });
+  }
+  report.startReview();
+  report.startExport();
+  report.startTable();
+  report.startCalendar();
+  report.startTimeline();
+  report.startQuality();
+  report.startMap();
+  report.startSwipe();
+  report.begun = true;
+  window.addEventListener("hashchange", report.followAddress);
+  window.addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("#quality details")) details.open = true;
+  });
+  document.documentElement.dataset.ready = String(Math.round(performance.now()));
+})();

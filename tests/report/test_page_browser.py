@@ -1,0 +1,284 @@
+"""The page in a real browser, from disk: it loads, slides, filters, moves, is reviewed, and takes no title for markup."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+
+import pytest
+from page_place import HOSTILE, results_of, write_place
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    return write_place(tmp_path_factory.mktemp("page") / "out", results_of()).resolve().as_uri()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, address):
+    """Opens the page; afterwards nothing may have been complained of."""
+    opened = []
+
+    def go(fragment="", **context):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | context)
+        page = context.new_page()
+        said = []
+        page.on("console", lambda message: said.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: said.append(asked.url) if asked.url.startswith("http") else None)
+        page.goto(address + fragment)
+        page.wait_for_selector("html[data-ready]", timeout=20_000)
+        opened.append((context, said))
+        return page
+
+    yield go
+    for context, said in opened:
+        context.close()
+        assert said == []
+
+
+def shown_rows(page) -> list[str]:
+    return page.eval_on_selector_all("#table tr[data-change]", "rows => rows.map(row => row.dataset.change)")
+
+
+def view_of(page) -> list[float]:
+    return page.evaluate("(({lat, lng}) => [lat, lng, report.map.getZoom()])(report.map.getCenter())")
+
+
+def wait_for(page, script: str) -> None:
+    # by a function of the driver's own: the page's policy lets no text become code
+    for _ in range(100):
+        if page.evaluate(script):
+            return
+        page.wait_for_timeout(20)
+    pytest.fail(script)
+
+
+def test_it_loads_with_both_dates_and_says_simulated(visit):
+    page = visit()
+    for side in ("before", "after"):
+        images = f".leaflet-{side}-pane img"
+        assert page.locator(images).count() == 1
+        wait_for(page, f"document.querySelector('{images}').naturalWidth > 100")
+    assert page.locator("h1 .simulated").inner_text() == "SIMULATED"
+    assert "not verified" in page.locator(".where").inner_text()
+    assert page.locator("#headline li").count() >= 3
+
+
+def test_hostile_titles_stay_text(visit):
+    page = visit()
+    assert page.locator("h1 bdi").text_content() == HOSTILE
+    assert page.title().startswith(HOSTILE[:30])
+    assert page.evaluate("window.stolen === undefined")
+    assert page.locator("main img:not(.tile)").count() == 0
+    assert page.locator("h1 bdi").get_attribute("dir") == "auto"
+
+
+def test_code_that_is_not_the_pages_own_does_not_run(chromium, address):
+    page = chromium.new_page()
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(address)
+    page.evaluate("""() => {
+        const intruder = document.createElement('div');
+        intruder.setAttribute('onclick', 'window.stolen = 1');
+        document.body.append(intruder);
+        intruder.click();
+    }""")
+    assert page.evaluate("window.stolen === undefined")
+    assert "Content Security Policy" in said[0]
+    page.close()
+
+
+def test_the_slider_uncovers_one_date_and_covers_the_other(visit):
+    page = visit()
+    clip = "getComputedStyle(document.querySelector('.leaflet-before-pane')).clipPath"
+    middle = page.evaluate(clip)
+    page.locator("#swipe").focus()
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    moved = page.evaluate(clip)
+    assert moved != middle
+    box = page.locator("#map").bounding_box()
+    page.mouse.move(*centre_of(page, ".grip"))
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 300, steps=3)
+    page.mouse.up()
+    assert page.locator("#swipe").input_value() == "900"
+    assert page.evaluate(clip) not in (middle, moved)
+
+
+def centre_of(page, selector: str) -> tuple[float, float]:
+    box = page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_dates_step_through_all_looks_and_hatch_what_is_not_seen(visit):
+    page = visit()
+    page.select_option("#look-after", "1")
+    page.click("button[aria-label='After: one look later']")
+    assert page.locator("#look-after").input_value() == "2"
+    assert page.locator("path.hatch-cloud").count() == 1
+    page.select_option("#look-after", "4")
+    assert page.locator("path.hatch-unused").count() == 1
+    assert page.locator(".leaflet-after-pane img").count() == 0
+    page.uncheck("#show-hidden")
+    assert page.locator("path.hatch-unused").count() == 0
+
+
+def test_filters_filter_table_map_timeline_and_export(visit):
+    page = visit()
+    assert len(shown_rows(page)) == 6
+    page.uncheck("input[name=class][value=vessel]")
+    assert [name.split("-")[0] for name in shown_rows(page)] == ["hut"]
+    assert page.locator(".row.thing").count() == 1
+    assert len(json.loads(page.evaluate("report.asGeojson()"))["features"]) == 1
+    page.click("text=Reset")
+    page.select_option("#filter-zone", "pier-2")
+    assert all("pier-2" in text for text in page.locator("#table td.cell-where").all_inner_texts())
+    page.click("text=Reset")
+    page.fill("#filter-words", "edge_of_image")
+    assert len(shown_rows(page)) == 1
+    page.fill("#filter-words", "")
+    page.fill("#filter-to", "2023-09-04")
+    assert len(shown_rows(page)) == 1
+    page.fill("#filter-to", "")
+    page.locator("#filter-confidence").fill("70")
+    assert len(shown_rows(page)) == 2
+    assert page.locator(".shown-count").inner_text() == "2 of 6 shown"
+
+
+def test_the_table_sorts_and_opens_chips_at_native_resolution(visit):
+    page = visit()
+    by_confidence = shown_rows(page)
+    page.click("#table th[data-key=first_seen] button")
+    assert shown_rows(page) != by_confidence
+    assert page.locator("#table th[data-key=first_seen]").get_attribute("aria-sort") == "ascending"
+    page.locator("#table .toggle").first.click()
+    chips = page.locator("#table .opened .chip")
+    assert chips.count() == 2
+    image = chips.nth(1).locator("image")
+    assert float(image.get_attribute("width")) % 2 == 0  # metres, whole pixels of 2 m
+    caption = chips.nth(1).inner_text()
+    for words in ("After", "UTC", "sat, 2 m", "elevation 40°", "9° off nadir, azimuth 100°"):
+        assert words in caption
+    assert chips.nth(1).locator("text.chip-scale").inner_html() == "20 m"
+
+
+def test_a_click_on_the_timeline_moves_the_map(visit):
+    page = visit()
+    before = view_of(page)
+    row = page.locator(".row.thing").nth(3)
+    row.locator("svg").click()
+    assert page.evaluate("report.state.selected") == row.get_attribute("data-change")
+    after = view_of(page)
+    assert after != before
+    change = page.evaluate("report.change(report.state.selected).centre")
+    assert after[:2] == pytest.approx(change, abs=15)
+    look = page.evaluate("report.state.after")
+    page.locator(".row.looks svg").click(position={"x": 20, "y": 9})
+    assert page.evaluate("report.state.after") != look
+    page.locator(".timeline").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("report.state.after") == 1
+
+
+def test_the_calendar_leads_to_the_day_and_the_pier(visit):
+    page = visit()
+    assert page.locator(".calendar").count() == 3
+    page.locator(".calendar").nth(1).locator(".day-cell", has=page.locator("text")).first.click()
+    assert page.evaluate("report.data.changes.some(c => c.zone === 'pier-1' && c.states[report.state.after] === 'p')")
+    assert view_of(page)[2] > -1.5
+
+
+def test_review_by_keyboard_is_kept_and_exported(visit, tmp_path):
+    page = visit()
+    page.fill("#reviewer", "Ann <b>")
+    page.locator("h1").click()
+    for key in ("k", "k", "k", "k", "k", "k", "a", "j", "r", "n"):
+        page.keyboard.press(key)
+    page.keyboard.type("a jetty, not a ship")
+    page.keyboard.press("Escape")
+    with page.expect_download() as waiting:
+        page.click("#export-review")
+    waiting.value.save_as(tmp_path / "review.json")
+    exported = json.loads((tmp_path / "review.json").read_text())
+    assert (exported["aoi"], exported["simulated"], len(exported["digest"])) == ("place", True, 64)
+    first, second = exported["reviews"]
+    assert (first["verdict"], second["verdict"], second["note"]) == ("accept", "reject", "a jetty, not a ship")
+    assert second["who"] == "Ann <b>"
+    assert second["when"].endswith("Z")
+    assert [first["id"], second["id"]] == shown_rows(page)[:2]
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator("#table td.cell-review").all_inner_texts()[:2] == ["accept", "reject"]
+    page.select_option("#filter-review", "reject")
+    assert shown_rows(page) == [second["id"]]
+    kept = json.loads(page.evaluate("report.asGeojson()"))["features"][0]["properties"]["review"]
+    assert kept[0]["note"] == "a jetty, not a ship"
+
+
+def test_csv_has_a_line_per_change_shown_and_no_formulas(visit):
+    page = visit()
+    rows = list(csv.DictReader(io.StringIO(page.evaluate("report.asCsv()"))))
+    assert [row["id"] for row in rows] == page.evaluate("report.features().map(f => f.properties.id)")
+    lon, lat = float(rows[0]["longitude"]), float(rows[0]["latitude"])
+    ring = page.evaluate("report.features()[0].geometry.coordinates[0]")
+    assert min(x for x, _ in ring) <= lon <= max(x for x, _ in ring)
+    assert min(y for _, y in ring) <= lat <= max(y for _, y in ring)
+
+
+def test_a_link_leads_to_its_object(visit):
+    page = visit("#change=vessel-0000000002&look=s3")
+    assert page.evaluate("report.state.selected") == "vessel-0000000002"
+    assert page.evaluate("report.linkTo(report.change('hut-0000000003'))").split("#")[1].startswith("change=hut-")
+
+
+def test_coordinates_under_the_cursor_are_those_of_the_place(visit):
+    page = visit()
+    page.evaluate("report.map.setView(report.data.changes[0].centre, 0, {animate: false})")
+    told = page.locator(".position").inner_text()
+    lon, lat = page.evaluate("report.data.changes[0].lonlat")
+    assert told == f"{lat:.5f}° N, {lon:.5f}° E"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_telephone_needs_no_sideways_scrolling(visit, scheme):
+    page = visit(viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) == (scheme == "dark")
+
+
+def test_it_prints(visit, tmp_path):
+    page = visit()
+    page.pdf(path=tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_season_of_many_looks_and_changes_is_ready_in_time(chromium, tmp_path):
+    address = write_place(tmp_path / "out", results_of(72, 300, "Season")).resolve().as_uri()
+    page = chromium.new_page()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    assert int(page.locator("html").get_attribute("data-ready")) < 3000
+    page.close()
