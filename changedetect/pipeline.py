@@ -20,7 +20,7 @@ from changedetect.core.grid import Grid
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.quality import is_valid
 from changedetect.core.raster import Raster
-from changedetect.core.results import Baseline, Gain, Look, Noise
+from changedetect.core.results import Baseline, Examined, Gain, Look, Noise
 from changedetect.core.run import RunResults
 from changedetect.core.scene import Scene
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table, join_tables
@@ -37,10 +37,13 @@ from changedetect.gather import (
 )
 from changedetect.io.aoi_file import load_aoi
 from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable
+from changedetect.io.lock import locked
+from changedetect.io.store import Store
 from changedetect.io.write import require_formats, write_outputs
 from changedetect.maps import map_writers
 from changedetect.pictures import extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
+from changedetect.recall import recalling
 from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member, require_memory
@@ -65,16 +68,6 @@ class RunReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """One scene after the local steps: what was seen, and what differs there."""
-
-    look: Look
-    detections: gpd.GeoDataFrame
-    noise: Noise | None = None
-    gain: Gain | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Compared:
     """One scene beside its baseline, on one grid."""
 
@@ -93,15 +86,31 @@ def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progr
     Raises
     ------
     ChangeDetectError
-        Configuration, input data or output folder will not do; nothing that was there is touched then.
+        Configuration, input data or output folder will not do, or another run is writing there; nothing that was
+        there is touched then.
     """
     options = options or RunOptions()
+    aoi, _ = load_place(aoi_path, options)
+    out_dir = options.out or Path("outputs") / aoi.name
+    require_replaceable(out_dir)
+    with locked(out_dir):
+        return run_locked(aoi_path, options, progress)
+
+
+def run_locked(
+    aoi_path: str | Path, options: RunOptions, progress: Progress | None = None, store: Store | None = None
+) -> RunReport:
+    """Return what `run` returns, for a caller that holds the lock of the output folder.
+
+    With a `store`, what an earlier run worked out is recalled, and what this one works out is kept.
+    """
     aoi, config = load_place(aoi_path, options)
     out_dir = options.out or Path("outputs") / aoi.name
     watch = Stopwatch(progress or SilentProgress())
     require_formats(options.formats)
     require_replaceable(out_dir)
-    with open_runner(options.workers, options.scheduler) as runner, gathered(aoi, options, watch.progress) as series:
+    with open_runner(options.workers, options.scheduler) as plain, gathered(aoi, options, watch.progress) as series:
+        runner = recalling(plain, store)
         inputs = [] if series.truth else [path for scene in series.scenes for path in scene.paths]
         require_replaceable(out_dir, inputs=inputs)
         stack = register_series(series, config, runner, watch)

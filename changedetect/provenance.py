@@ -48,19 +48,19 @@ class Stopwatch:
 
     def counted(self, runner: Runner) -> CountedRunner:
         """Return a runner that reports each finished piece."""
-        return CountedRunner(runner.workers, runner.client, self.progress)
+        return CountedRunner(runner.workers, runner.client, runner, self.progress)
 
 
 @dataclass(frozen=True, slots=True)
 class CountedRunner(Runner):
     """A runner that tells `progress` of each result."""
 
+    inner: Runner = field(default_factory=Runner)
     progress: Progress | None = None
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         """Yield results in order, counting them."""
-        # An explicit base: zero-argument super() does not work in a slotted dataclass.
-        for result in Runner.map(self, function, items):
+        for result in self.inner.map(function, items):
             if self.progress is not None:
                 self.progress.advance()
             yield result

@@ -14,8 +14,9 @@ TIERS = (
     ("io", "steps", "series", "blocks", "simulate", "evaluation", "report"),
     ("config",),
     ("gather", "stack"),
-    ("provenance", "pictures", "maps"),
+    ("provenance", "pictures", "maps", "recall"),
     ("pipeline",),
+    ("batch",),
     ("cli",),
     ("__main__",),
 )

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from changedetect.cli import options
-from changedetect.errors import NotYetError
 
 
 @click.command()
@@ -36,13 +35,33 @@ def run(aoi: Path, as_json: bool, verbose: bool, quiet: bool, **chosen: Any) -> 
 
 @click.command()
 @options.aois_argument
-@click.option("--month", metavar="YYYY-MM", help="Only scenes of that month.")
+@click.option("--month", metavar="YYYY-MM", help="Scenes up to the end of that month; news are those of that month.")
+@click.option("--webhook", metavar="URL", help="Post the result as JSON to this address when done.")
 @options.run_options
 @options.json_option
 @options.loudness_options
-def batch(**_: Any) -> None:
-    """Do many AOIs, working only on scenes that are new (not in this version)."""
-    raise NotYetError("batch is not in this version", hint="changedetect run for each AOI file")
+def batch(
+    aois: tuple[Path, ...],
+    month: str | None,
+    webhook: str | None,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **chosen: Any,
+) -> None:
+    """Do many AOIs, working only on what is new since the last batch.
+
+    Each AOI has its folder in outputs/ (or --out DIR); batch.json tells what became of each. What earlier batches
+    worked out is kept in outputs/.state.
+    """
+    from changedetect.batch import run_batch
+    from changedetect.cli import progress, show_batch
+    from changedetect.gather import RunOptions
+
+    with progress.listening(verbose, quiet) as listener:
+        done = run_batch(aois, RunOptions(**chosen), month, webhook, listener)
+    show_batch.batch_report(done, as_json)
+    raise click.exceptions.Exit(done.exit_code)
 
 
 @click.command()
@@ -108,6 +127,18 @@ def evaluate(out_dir: Path, truth: Path, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("old", metavar="OLD_DIR", type=options.PATH)
+@click.argument("new", metavar="NEW_DIR", type=options.PATH)
+@options.json_option
+def diff(old: Path, new: Path, as_json: bool) -> None:
+    """Show which changes are new, gone or altered between two outputs."""
+    from changedetect import evaluation
+    from changedetect.cli import show_batch
+
+    show_batch.difference(evaluation.compare_outputs(old, new), as_json)
+
+
+@click.command()
 @options.out_dir_argument
 @click.option("--review", metavar="review.json", type=options.PATH, help="Merge this review first, as `review` does.")
 @options.json_option
@@ -131,5 +162,5 @@ def review(out_dir: Path, review: Path, as_json: bool) -> None:
     show.remade(pictures.remake_report(out_dir, review), as_json)
 
 
-ALL = (run, batch, scenes, validate, simulate, evaluate, report, review)
+ALL = (run, batch, scenes, validate, simulate, evaluate, diff, report, review)
 """In the order of the help."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    import geopandas as gpd
     from numpy.typing import NDArray
 
     from changedetect.core.grid import Grid
@@ -177,3 +178,14 @@ class Look:
     def valid(self) -> NDArray[np.bool_]:
         """True where the look shows the place, (row, col); nothing if the look was not used."""
         return is_valid(self.quality) if self.used else np.zeros(self.grid.shape, bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """One scene after the local steps: what was seen, and what differs there."""
+
+    look: Look
+    detections: gpd.GeoDataFrame
+    """`tables.DETECTION_COLUMNS`, not yet linked."""
+    noise: Noise | None = None
+    gain: Gain | None = None

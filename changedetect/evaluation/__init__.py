@@ -7,6 +7,7 @@ from typing import Any
 
 from changedetect.evaluation.confidence import score_confidence
 from changedetect.evaluation.counts import join_activity, score_counting, score_days, score_unseen
+from changedetect.evaluation.difference import Difference, compare_features, compare_outputs, read_features
 from changedetect.evaluation.groups import score_groups
 from changedetect.evaluation.match import EvaluateParams, match
 from changedetect.evaluation.objects import score_classes, score_dating, score_false_alarms, score_status
@@ -16,7 +17,15 @@ from changedetect.evaluation.shifts import score_shifts
 from changedetect.evaluation.show import as_tables
 from changedetect.evaluation.sizes import score_sizes
 
-__all__ = ["EvaluateParams", "as_tables", "evaluate"]
+__all__ = [
+    "Difference",
+    "EvaluateParams",
+    "as_tables",
+    "compare_features",
+    "compare_outputs",
+    "evaluate",
+    "read_features",
+]
 
 _NEEDS = {
     "class": "recall and precision per class, and class accuracy: no `class` in the truth",

@@ -66,8 +66,8 @@ def read_outputs(out_dir: str | Path) -> Outputs:
         The folder has no changes.geojson, or it is not JSON.
     """
     folder = Path(out_dir)
-    data = _read_json(folder / "changes.geojson", "not an output folder of changedetect")
-    run = _read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    data = read_json(folder / "changes.geojson", "not an output folder of changedetect")
+    run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
     crs = (run.get("grid") or {}).get("crs")
     features = data.get("features", [])
     counted = [feature for feature in features if not _is_explained(feature)]
@@ -103,7 +103,7 @@ def read_truth(path: str | Path, outputs: Outputs) -> Truth:
     file = Path(path)
     data: dict[str, Any] = {}
     if file.suffix.lower() in (".geojson", ".json"):
-        data = _read_json(file, "truth cannot be read")
+        data = read_json(file, "truth cannot be read")
         frame = _frame(data.get("features") or [], str(outputs.changes.crs))
     else:
         frame = _read_vector(file).to_crs(outputs.changes.crs)
@@ -154,7 +154,8 @@ def _read_vector(file: Path) -> gpd.GeoDataFrame:
         raise DataError(f"truth cannot be read ({error})", where=str(file)) from None
 
 
-def _read_json(path: Path, what: str = "cannot be read") -> dict[str, Any]:
+def read_json(path: Path, what: str = "cannot be read") -> dict[str, Any]:
+    """Return the JSON object in a file; `what` begins the sentence if that fails (`DataError`)."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -170,7 +171,7 @@ def _finest_gsd(folder: Path, changes: gpd.GeoDataFrame, fallback: float | None)
     """Return for each change the finest pixel size it was detected at."""
     path = folder / "detections.geojson"
     found: dict[str, float] = {}
-    for feature in _read_json(path).get("features", []) if path.is_file() else []:
+    for feature in read_json(path).get("features", []) if path.is_file() else []:
         values = feature["properties"]
         if values.get("gsd_m"):
             key = str(values.get("change_id"))
@@ -186,7 +187,7 @@ def _is_explained(feature: dict[str, Any]) -> bool:
 def _detections(folder: Path, crs: str) -> gpd.GeoDataFrame:
     """Return what was detected on each look, with the counts it states."""
     path = folder / "detections.geojson"
-    frame = _frame(_read_json(path).get("features", []) if path.is_file() else [], crs)
+    frame = _frame(read_json(path).get("features", []) if path.is_file() else [], crs)
     for name in ("class", "count", "count_low", "count_high", "gsd_m"):
         frame[name] = pd.Series(_column(frame, name), dtype="object")
     frame["acquired"] = pd.Series([_time(value, path) for value in _column(frame, "acquired")], dtype="object")

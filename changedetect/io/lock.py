@@ -1,0 +1,71 @@
+"""A lock on an output folder: two runs never write it at once, and a killed one never blocks the next."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from changedetect.core.times import to_iso
+from changedetect.errors import OutputError
+
+
+@contextmanager
+def locked(target: str | Path) -> Iterator[None]:
+    """Hold the lock of an output folder, kept beside it as ``.<name>.lock``.
+
+    The operating system lets go of it when its owner ends, however that ends, so a lock is never stale; the file
+    that stays behind says who had it last.
+
+    Raises
+    ------
+    OutputError
+        Another run has it, or the file cannot be made.
+    """
+    folder = Path(target).resolve()
+    path = folder.parent / f".{folder.name}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", where=str(path), hint="--out elsewhere") from error
+    with stream:
+        _take(stream, folder)
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def _take(stream: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        raise OutputError(
+            "another run is writing this folder",
+            where=str(folder),
+            found=_owner(stream.read()),
+            hint="wait for it, or --out with another folder",
+        ) from None
+    stream.seek(0)
+    stream.truncate()
+    since = to_iso(datetime.now(UTC).replace(microsecond=0))
+    stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+    stream.flush()
+
+
+def _owner(text: str) -> str:
+    try:
+        told = json.loads(text)
+        since = datetime.fromisoformat(told["since"])
+        minutes = (datetime.now(UTC) - since).total_seconds() / 60
+        return f"process {told['pid']} on {told['host']}, for {minutes:.0f} min"
+    except (ValueError, KeyError, TypeError):
+        return "an owner that does not say who it is"
