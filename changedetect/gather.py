@@ -12,6 +12,7 @@ from typing import Any
 
 from changedetect.config import Config, load_config, parse_sets, sensors
 from changedetect.core.aoi import Aoi
+from changedetect.core.comparable import PICTURE, is_radar
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.scene import Scene
 from changedetect.core.validate import validated
@@ -145,7 +146,8 @@ def write_simulated(aoi: Aoi, folder: Path, progress: Progress | None = None) ->
 
 
 def _series(aoi: Aoi, options: RunOptions, truth: Path | None) -> Series:
-    found = find_scenes(aoi.scenes, Path(aoi.base_dir), sensors())
+    sets = [text for text in options.sets if not text.startswith(_SIMULATE)]
+    found = find_scenes(aoi.scenes, Path(aoi.base_dir), sensors(), load_config(aoi, sets).read.s2_offset)
     timely = [s for s in found if _within(s.acquired, options.start, options.end)]
     if not timely:
         raise NothingToDoError(
@@ -156,9 +158,21 @@ def _series(aoi: Aoi, options: RunOptions, truth: Path | None) -> Series:
         )
     inside = tuple(s for s in timely if s.footprint.intersection(aoi.geometry).area > 0)
     outside = tuple(s for s in timely if s not in inside)
+    _require_radar_targets(aoi, inside)
     return Series(
         aoi, inside or tuple(timely), outside if inside else (), truth, tuple(_warnings(aoi, inside, outside))
     )
+
+
+def _require_radar_targets(aoi: Aoi, scenes: Sequence[Scene]) -> None:
+    """Raise `ConfigError` if only radar shows the AOI and classes are asked for that it cannot tell.
+
+    Counting none of them would read as if there were none.
+    """
+    asked = [target for target in aoi.all_targets if target != "other"]
+    if asked and scenes and all(is_radar(scene) for scene in scenes):
+        raise ConfigError("radar shows that something changed, not what it is", where=f"{aoi.source_path}: targets",
+                          found=", ".join(asked), needed="other", hint="targets: [other]")  # fmt: skip
 
 
 def _within(moment: dt.datetime, start: dt.datetime | None, end: dt.datetime | None) -> bool:
@@ -168,6 +182,12 @@ def _within(moment: dt.datetime, start: dt.datetime | None, end: dt.datetime | N
 def _warnings(aoi: Aoi, inside: Sequence[Scene], outside: Sequence[Scene]) -> Iterator[str]:
     if not aoi.location.verified and not all(scene.simulated for scene in inside):
         yield f"the location of {aoi.name} is not verified (source: {aoi.location.source})"
+    for caution in dict.fromkeys(text for scene in inside for text in scene.cautions):
+        whose = [scene.id for scene in inside if caution in scene.cautions]
+        yield f"{', '.join(whose[:3])}{f' and {len(whose) - 3} more' if len(whose) > 3 else ''}: {caution}"
+    units = {scene.unit == PICTURE for scene in inside}
+    if len(units) > 1:
+        yield "pictures (8-bit, stretched) are compared with measured imagery by structure alone, not by radiometry"
     if inside and outside:
         yield f"{len(outside)} of {len(inside) + len(outside)} scenes cover nothing of the AOI and are left out"
 

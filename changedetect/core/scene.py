@@ -71,7 +71,9 @@ class Scene:
     look_side: str | None = None
     """left or right of the flight, for radar."""
     is_placed: bool = True
-    """False where nothing ties it to the ground: its maker says so, or a hand placed it by control points."""
+    """False where nothing ties it to the ground: its maker says so, or a hand placed it."""
+    is_approximate: bool = False
+    """True where a hand placed it on the map by control points: what is found in it is nowhere exactly."""
     cautions: tuple[str, ...] = ()
     """What readers of results should know about it, a sentence each."""
 

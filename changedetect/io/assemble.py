@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shapely.ops import unary_union
 
+from changedetect.core.comparable import RADAR_UNITS
 from changedetect.core.scene import Asset, MaskSource, Scene
 from changedetect.errors import ConfigError, DataError
 from changedetect.io.dates import Found, date_in_name, parse_stamp
@@ -71,6 +72,8 @@ class Draft:
     """Band to (scale, offset), overriding those of the sensor."""
     transforms: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """File to its pixel-to-map transform in `crs`, for files without a place of their own."""
+    is_by_hand: bool = False
+    """Its place on the map comes from control points."""
     cautions: tuple[str, ...] = ()
 
     @property
@@ -104,7 +107,7 @@ def assemble(draft: Draft, table: Sensors, s2_offset: OffsetMode = "auto") -> Sc
         assets = _shift_baseline(assets, first, facts, acquired, table.sensors[sensor], s2_offset, draft.is_told)
     unit = draft.unit or (power_or_db(first.path, assets[0].index) if unit == "sigma0" else unit)
     places = [place_of(header, draft.crs, draft.transforms.get(path)) for path, header in headers.items()]
-    cautions = (*draft.cautions, *_cautions_of(places, facts))
+    cautions = (*draft.cautions, *_cautions_of(places, unit, facts))
     return Scene(
         id=re.sub(r"[^\w.-]+", "_", draft.name)[:120] or "scene",
         acquired=acquired,
@@ -123,18 +126,20 @@ def assemble(draft: Draft, table: Sensors, s2_offset: OffsetMode = "auto") -> Sc
         relative_orbit=facts.relative_orbit,
         orbit_state=facts.orbit_state,
         look_side=facts.look_side,
-        is_placed=facts.is_placed is not False,
+        is_placed=facts.is_placed is not False and not draft.is_by_hand,
+        is_approximate=draft.is_by_hand,
         cautions=cautions,
     )
 
 
-def _cautions_of(places: list[Place], facts: Facts) -> tuple[str, ...]:
+def _cautions_of(places: list[Place], unit: str, facts: Facts) -> tuple[str, ...]:
     told = []
     if any(place.rpcs is not None and not place.gcps for place in places):
         told.append("placed by its RPC at mean height; relief displaces it")
     if facts.is_placed is False:
         told.append("its maker found no ground control: nothing ties it to the ground but registration")
-    if facts.off_nadir_deg is not None and abs(facts.off_nadir_deg) > _OBLIQUE_DEG:
+    is_oblique = facts.off_nadir_deg is not None and abs(facts.off_nadir_deg) > _OBLIQUE_DEG
+    if facts.off_nadir_deg is not None and is_oblique and unit not in RADAR_UNITS:
         told.append(f"seen from {abs(facts.off_nadir_deg):.0f} degrees off nadir: tall things lean")
     return tuple(told)
 

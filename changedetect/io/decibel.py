@@ -17,15 +17,12 @@ from changedetect.io.files import open_raster, read_header, read_pixels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RADAR_UNITS = ("sigma0", "amplitude", "db")
-"""Units of radar scenes: linear power, amplitude (its root), decibel."""
-
 DB = "db"
 """Unit of every radar raster that is read."""
 
 _SAMPLE_PX = 512
 _LEAST_POWER = 1e-7
-"""Power below every sensor's noise floor (-70 dB): what the kernel makes of dark speckle must not reach zero."""
+"""Power below every sensor's noise floor (-70 dB), so that a zero has a logarithm."""
 
 
 def power_or_db(path: str, index: int = 1) -> str:
@@ -64,27 +61,25 @@ def _middle(path: str, index: int) -> NDArray[Any]:
 
 
 def average_looks(data: NDArray[np.float32], valid: NDArray[np.bool_], side_px: int) -> NDArray[np.float32]:
-    """Return (band, row, col) averaged over squares of `side_px` valid pixels: speckle falls, numbers do not."""
+    """Return decibel (band, row, col) averaged over the valid pixels of squares of `side_px`.
+
+    Of decibel, not of power: the spread of the mean is then the same everywhere, where in power one bright target
+    brings its own speckle into every square that holds it.
+    """
     if side_px <= 1:
         return data
-    weight = cv2.boxFilter(
-        valid.astype(np.float32), -1, (side_px, side_px), normalize=False, borderType=cv2.BORDER_CONSTANT
-    )
-    summed = [
-        cv2.boxFilter(np.where(valid, band, np.float32(0)), -1, (side_px, side_px), normalize=False,
-                      borderType=cv2.BORDER_CONSTANT)
-        for band in data
-    ]  # fmt: skip
-    return np.stack([np.where(weight > 0, total / np.maximum(weight, 1), 0) for total in summed]).astype(np.float32)
+    size, edge = (side_px, side_px), cv2.BORDER_CONSTANT
+    weight = cv2.boxFilter(valid.astype(np.float32), -1, size, normalize=False, borderType=edge)
+    planes = []
+    for band in data:
+        total = cv2.boxFilter(np.where(valid, band, np.float32(0)), -1, size, normalize=False, borderType=edge)
+        planes.append(np.where(weight > 0, total / np.maximum(weight, 1), 0))
+    return np.stack(planes).astype(np.float32)
 
 
-def to_power(data: NDArray[np.float32], unit: str) -> NDArray[np.float32]:
-    """Return radar numbers of any unit as linear power."""
-    if unit == "db":
-        return np.asarray(10.0 ** (data / 10.0), np.float32)
-    return data * data if unit == "amplitude" else data
-
-
-def to_decibel(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return linear power in decibel, from the noise floor up."""
+def to_decibel(data: NDArray[np.float32], unit: str) -> NDArray[np.float32]:
+    """Return radar numbers of any unit in decibel, from the noise floor up."""
+    if unit == DB:
+        return data
+    power = data * data if unit == "amplitude" else data
     return np.asarray(10.0 * np.log10(np.maximum(power, _LEAST_POWER)), np.float32)

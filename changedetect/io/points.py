@@ -67,13 +67,13 @@ def place_by_points(draft: Draft, points: Path | Sequence[Sequence[float]]) -> D
     LOG.info("%s: placed by %d points, RMSE %.3g m", draft.where, placing.n_points, placing.rmse_m)
     caution = (
         f"approximate, not measured: placed by hand on {placing.n_points} control points "
-        f"(RMSE {placing.rmse_m:.3g} m, {placing.left_out_m:.3g} m with each point left out)"
+        f"(RMSE {placing.rmse_m:.2f} m, {placing.left_out_m:.2f} m with each point left out)"
     )
     return replace(
         draft,
         crs=placing.crs,
         transforms={draft.paths[0]: placing.transform},
-        facts=replace(draft.facts, is_placed=False),
+        is_by_hand=True,
         cautions=(*draft.cautions, caution),
     )
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from changedetect.core.comparable import is_radar
 from changedetect.core.quality import UNUSABLE, Quality
 from changedetect.core.raster import Raster
 from changedetect.errors import DataError
 from changedetect.io import resample
-from changedetect.io.decibel import DB, RADAR_UNITS, average_looks, to_decibel, to_power
+from changedetect.io.decibel import DB, average_looks, to_decibel
 from changedetect.io.mapping import Mapping, map_grid
 from changedetect.io.masks import read_mask
 from changedetect.io.s2_offset import OffsetMode
@@ -44,8 +45,8 @@ class ReadParams:
     average_above: Annotated[float, Field(ge=1.0, le=100.0)] = 1.5
     """File pixels per grid pixel above which whole file pixels are averaged first, against aliasing."""
     radar_looks_px: Annotated[int, Field(ge=1, le=31)] = 5
-    """Side of the square radar power is averaged over before its logarithm: a single pixel's speckle spreads by 2 to 5
-    dB, the mean of 5 x 5 by less than 1; what is smaller is lost in it."""
+    """Side of the square over which radar is averaged in decibel: a single pixel's speckle spreads by 2 to 5 dB, the
+    mean of 5 x 5 by less than 1, whether a bright target lies in it or not; what is smaller is lost in it."""
     s2_offset: OffsetMode = "auto"
     """Whether the offset of Sentinel-2's numbers (baseline 04.00 on) was taken off already: told by metadata and the
     darkest pixels, or overruled: `applied`, `raw`."""
@@ -93,20 +94,22 @@ def read(
     DataError
         A file is missing, broken or cannot be placed, or the scene lacks a band.
     """
-    if scene.unit in RADAR_UNITS:
+    if is_radar(scene):
         return _read_radar(scene, grid, bands, warp, params)
     return _read_as_is(scene, grid, bands, warp, params, sensors)
 
 
 def _read_radar(scene: Scene, grid: Grid, bands: Sequence[str] | None, warp: Warp | None, params: ReadParams) -> Raster:
-    """Return radar in decibel: power averaged over several looks, then its logarithm."""
+    """Return radar in decibel, averaged over several looks.
+
+    Bilinear: other kernels swing below zero beside bright targets, where there is no logarithm.
+    """
     reach = params.radar_looks_px // 2
-    around = _read_as_is(scene, grid.pad(reach), bands, warp, params, None)
-    valid = (around.quality & _BAD) == 0
-    power = average_looks(to_power(around.data, scene.unit), valid, 2 * reach + 1)
+    around = _read_as_is(scene, grid.pad(reach), bands, warp, replace(params, resampling="bilinear"), None)
+    looks = average_looks(to_decibel(around.data, scene.unit), (around.quality & _BAD) == 0, 2 * reach + 1)
     inside = slice(reach, reach + grid.shape[0]), slice(reach, reach + grid.shape[1])
     quality = around.quality[inside].copy()
-    data = np.where((quality & _NODATA) != 0, np.float32(0), to_decibel(power[:, *inside]))
+    data = np.where((quality & _NODATA) != 0, np.float32(0), looks[:, *inside])
     return Raster(np.ascontiguousarray(data), quality, grid, around.bands, DB)
 
 

@@ -1,10 +1,10 @@
-"""Which score a scene gets: the physical one, or that of coarse scenes."""
+"""Which score a scene gets: the physical one, that of coarse scenes, or that of radar."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from changedetect.steps.score import apply, coarse, coarse_model, coarse_planes, model
+from changedetect.steps.score import apply, coarse, coarse_model, coarse_planes, model, radar
 
 if TYPE_CHECKING:
     from changedetect.core.raster import Raster
@@ -20,8 +20,10 @@ def is_coarse(params: ScoreParams, gsd_m: float) -> bool:
 def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams) -> Noise:
     """Return the scoring model of a scene against its baseline, by the method its pixel size and settings choose.
 
-    See `model.estimate_noise` and `coarse_model.estimate_coarse`.
+    See `model.estimate_noise`, `coarse_model.estimate_coarse` and `radar.estimate_radar`.
     """
+    if raster.unit == radar.DECIBEL:
+        return radar.estimate_radar(raster, baseline, ce90_px, params.min_pixels)
     if is_coarse(params, raster.grid.gsd_m):
         return coarse_model.estimate_coarse(raster, baseline, params.coarse, params.min_pixels)
     return model.estimate_noise(raster, baseline, ce90_px, params)
@@ -30,8 +32,10 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
 def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
     """Return the signed score in sigma, bands ("score", "light", "free"), float32; block-local with `halo_px`.
 
-    See `apply.change_score` and `coarse.coarse_score`.
+    See `apply.change_score`, `coarse.coarse_score` and `radar.radar_score`.
     """
+    if raster.unit == radar.DECIBEL:
+        return radar.radar_score(raster, baseline, noise)
     if is_coarse(params, raster.grid.gsd_m):
         return coarse.coarse_score(raster, baseline, noise, params.coarse)
     return apply.change_score(raster, baseline, noise, params)
