@@ -1,4 +1,4 @@
-"""The page in a real browser, from disk: it loads, slides, filters, moves, is reviewed, and takes no title for markup."""
+"""The page in a real browser, from disk: it loads, slides, filters, moves, is reviewed, and takes titles for text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import shutil
 
 import pytest
 from page_place import HOSTILE, results_of, write_place
+
+from changedetect.core.run import WriteParams
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 
@@ -82,6 +84,8 @@ def test_it_loads_with_both_dates_and_says_simulated(visit):
     assert page.locator("h1 .simulated").inner_text() == "SIMULATED"
     assert "not verified" in page.locator(".where").inner_text()
     assert page.locator("#headline li").count() >= 3
+    assert page.locator(".side-name.left").inner_text().startswith("Before 2023-09-01 02:00 UTC")
+    assert "[object" not in page.locator("body").inner_text()
 
 
 def test_hostile_titles_stay_text(visit):
@@ -275,8 +279,23 @@ def test_it_prints(visit, tmp_path):
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_page_on_which_nothing_was_found_says_so(visit, tmp_path):
+    address = write_place(tmp_path / "out", results_of(3, 0)).resolve().as_uri()
+    page = visit()
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]")
+    assert "Nothing was found" in page.locator("#table").inner_text()
+    assert page.locator(".row.looks").count() == 1
+    page.keyboard.press("j")
+    assert json.loads(page.evaluate("report.asGeojson()"))["features"] == []
+
+
 def test_a_season_of_many_looks_and_changes_is_ready_in_time(chromium, tmp_path):
-    address = write_place(tmp_path / "out", results_of(72, 300, "Season")).resolve().as_uri()
+    address = (
+        write_place(tmp_path / "out", results_of(72, 200, "Season"), WriteParams(score=False, max_chips=20))
+        .resolve()
+        .as_uri()
+    )
     page = chromium.new_page()
     page.goto(address)
     page.wait_for_selector("html[data-ready]")

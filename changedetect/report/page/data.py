@@ -128,6 +128,7 @@ def _looks(outputs: Outputs, frame: Frame, pictures: Images) -> list[dict[str, A
                 "normalization": scene.get("normalization"),
                 "false_alarms_per_km2": (scene.get("noise") or {}).get("false_alarms_per_km2"),
                 "tiles": _tiles(outputs, frame, shown["tiles"], pictures),
+                "normalized": bool(shown.get("normalized")),
                 "hidden": [
                     {
                         "kind": part["kind"],

@@ -33,13 +33,14 @@ SIDES: tuple[Which, Which] = ("before", "after")
 SAMPLED_LOOKS = 6
 """Looks of one kind, spread over time, whose pixels set the stretch of all of them."""
 
-_SAMPLE_PX = 400
+_SAMPLE_PX = 1500
+"""Longer side up to which a sampled look is read as it will be shown, so that it is read once."""
 
 _TYPICAL = 0.5
 """Share of the sampled looks that are darker than what is shown in full."""
 
-Kind = tuple[str, tuple[str, ...]]
-"""Unit and bands that are shown."""
+Light = dict[str, tuple[float, float]]
+"""Gain and offset by band; none: as it is."""
 
 Read = Callable[[str, Grid], Raster]
 """Returns the pixels of a scene, by id, on a grid; registered."""
@@ -87,23 +88,31 @@ def _write_looks(
     """Write one picture per look that was used; return by scene what was written and what is hidden."""
     shown = [record for record in results.scene_records if record["used"]]
     share = most_bytes / max(len(shown), 1)
-    fine = overview_grid(results, params)
-    fine = Grid.from_bounds(fine.crs, fine.bounds, results.grid.gsd_m)
+    place = overview_grid(results, params)
+    fine = Grid.from_bounds(place.crs, place.bounds, results.grid.gsd_m)
     longest = min(weigh.longest_px(fine.shape, share), params.report_px)
     grids = {record["id"]: _at_most(fine, longest, record["gsd_m"]) for record in shown}
-    stretches = _stretches(shown, read, fine)
+    lights = _lights(shown, results.provenance.get("reference"))
+    samples = _samples(shown, read, grids)
+    stretches = _stretches([_lit(raster, lights[name]) for name, raster in samples.items() if name in lights])
     found: dict[str, dict[str, Any]] = {}
     for number, look in enumerate(results.looks):
         found[look.scene_id] = {"tiles": [], "hidden": outline_hidden(look)}
         if not look.used:
             continue
-        raster = read(look.scene_id, grids[look.scene_id])
-        kind = _kind(raster)
-        stretch = stretches.get(kind) or images.common_stretch([raster], kind[1])
-        picture = images.to_picture(raster, kind[1], stretch, raster.grid.shape[::-1])
+        grid = grids[look.scene_id]
+        sample = samples.pop(look.scene_id, None)
+        raster = sample if sample is not None and sample.grid == grid else read(look.scene_id, grid)
+        bands, light = images.shown_bands([raster]), lights.get(look.scene_id)
+        stretch = None
+        if light is not None and set(bands) <= set(light or bands):
+            raster, stretch = _lit(raster, light), stretches.get(bands)
+        stretch = stretch or images.common_stretch([raster], bands)
+        picture = images.to_picture(raster, bands, stretch, raster.grid.shape[::-1])
         tiles = weigh.encode(picture, share)
         found[look.scene_id] |= {
-            "bands": list(kind[1]),
+            "bands": list(bands),
+            "normalized": light is not None,
             "tiles": _write_tiles(target, f"looks/{number:04d}", tiles, raster.grid),
         }
     return found
@@ -115,31 +124,48 @@ def _at_most(grid: Grid, longest_px: int, gsd_m: float) -> Grid:
     return grid.coarsen(factor)
 
 
-def _stretches(records: Sequence[Mapping[str, Any]], read: Read, grid: Grid) -> dict[Kind, images.Stretch]:
-    """Return one stretch for all looks of one unit and set of bands, so that they compare.
-
-    It is that of some looks of each sensor, spread over time.
-    """
-    small = grid.coarsen(max(1, math.ceil(max(grid.shape) / _SAMPLE_PX)))
+def _samples(records: Sequence[Mapping[str, Any]], read: Read, grids: Mapping[str, Grid]) -> dict[str, Raster]:
+    """Return some looks of each sensor, spread over time: as they will be shown, or coarser where they are large."""
     by_sensor: dict[tuple[Any, Any], list[str]] = {}
     for record in records:
         by_sensor.setdefault((record["sensor"], record["gsd_m"]), []).append(record["id"])
-    kinds: dict[Kind, list[Raster]] = {}
-    for names in by_sensor.values():
-        for name in names[:: math.ceil(len(names) / SAMPLED_LOOKS)]:
-            raster = read(name, small)
-            kinds.setdefault(_kind(raster), []).append(raster)
-    return {kind: _typical_stretch(rasters, kind[1]) for kind, rasters in kinds.items()}
+    chosen = [name for names in by_sensor.values() for name in names[:: math.ceil(len(names) / SAMPLED_LOOKS)]]
+    return {name: read(name, grids[name].coarsen(math.ceil(max(grids[name].shape) / _SAMPLE_PX))) for name in chosen}
+
+
+def _lights(records: Sequence[Mapping[str, Any]], reference: str | None) -> dict[str, Light]:
+    """Return the gain and offset of each band that bring a look to the light of the baseline, where they are known.
+
+    Shown in one light, looks under haze, snow light and low sun compare with each other; the reference has it already.
+    """
+    lights: dict[str, Light] = {}
+    for record in records:
+        fit = record.get("normalization")
+        if fit is not None and fit["reason"] is None:
+            lights[record["id"]] = dict(zip(fit["bands"], zip(fit["gain"], fit["offset"], strict=True), strict=True))
+        elif record["id"] == reference:
+            lights[record["id"]] = {}
+    return lights
+
+
+def _lit(raster: Raster, light: Light) -> Raster:
+    shades = [light.get(band, (1.0, 0.0)) for band in raster.bands]
+    gain, offset = (np.asarray(values, np.float32)[:, None, None] for values in zip(*shades, strict=True))
+    return raster.with_data(raster.data * gain + offset)
+
+
+def _stretches(samples: Iterable[Raster]) -> dict[tuple[str, ...], images.Stretch]:
+    """Return one stretch for all looks that show the same bands in one light."""
+    kinds: dict[tuple[str, ...], list[Raster]] = {}
+    for raster in samples:
+        kinds.setdefault(images.shown_bands([raster]), []).append(raster)
+    return {bands: _typical_stretch(rasters, bands) for bands, rasters in kinds.items()}
 
 
 def _typical_stretch(rasters: Sequence[Raster], bands: Sequence[str]) -> images.Stretch:
     """Return the stretch of the looks that are not under snow, which would leave the others in the dark."""
     each = np.asarray([images.common_stretch([raster], bands) for raster in rasters])
     return tuple((float(low), float(high)) for low, high in np.quantile(each, _TYPICAL, axis=0, method="lower"))
-
-
-def _kind(raster: Raster) -> Kind:
-    return raster.unit, images.shown_bands([raster])
 
 
 def _write_chips(
@@ -168,7 +194,7 @@ def _chip(target: Path, name: str, raster: Raster, pair: Iterable[Raster | None]
     if not bands:
         alike, bands = [raster], images.shown_bands([raster])
     picture = images.to_picture(raster, bands, images.common_stretch(alike, bands), raster.grid.shape[::-1])
-    tiles = _write_tiles(target, name, weigh.encode(picture, most_bytes), raster.grid)
+    tiles = _write_tiles(target, name, weigh.encode(picture, most_bytes, exact=True), raster.grid)
     return {
         "tiles": tiles,
         "bands": list(bands),

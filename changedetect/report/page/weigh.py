@@ -51,13 +51,15 @@ class Budget:
         return cls(chips=max(0, int(0.35 * free)), looks=max(0, int(0.65 * free)))
 
 
-def encode(picture: Image.Image, most_bytes: float) -> list[Tile]:
+def encode(picture: Image.Image, most_bytes: float, *, exact: bool = False) -> list[Tile]:
     """Return a picture as tiles that together weigh at most `most_bytes`: first less exact, then smaller.
 
-    A picture that would have to shrink below a thumbnail is left out: no tiles.
+    With `exact`, every pixel is kept as it is where that fits. A picture that would have to shrink below a thumbnail
+    is left out: no tiles.
     """
+    qualities = (None, *QUALITIES) if exact else QUALITIES
     while max(picture.size) >= _SMALLEST_PX or picture.size[0] * picture.size[1] < most_bytes:
-        for quality in QUALITIES:
+        for quality in qualities:
             tiles = [Tile(_webp(part, quality), box) for part, box in _parts(picture)]
             if sum(len(tile.data) for tile in tiles) <= most_bytes:
                 return tiles
@@ -85,7 +87,10 @@ def _parts(picture: Image.Image) -> Iterator[tuple[Image.Image, tuple[float, flo
             yield picture.crop((left, top, right, bottom)), box
 
 
-def _webp(picture: Image.Image, quality: int) -> bytes:
+def _webp(picture: Image.Image, quality: int | None) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=quality, method=4)
+    if quality is None:
+        picture.save(stream, "WEBP", lossless=True, quality=50, method=4)
+    else:
+        picture.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()

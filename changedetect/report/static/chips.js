@@ -60,7 +60,7 @@
   };
 
   const dates = (change) => [
-    ["Not there (last clear look without it)", report.minute(change.absent_until)],
+    ["Absent until (last clear look without it)", report.minute(change.absent_until)],
     ["First seen", report.minute(change.first_seen)],
     ["Last seen", report.minute(change.last_seen)],
     ["Gone by (first clear look without it again)", report.minute(change.gone_by)],

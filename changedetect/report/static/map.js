@@ -5,6 +5,7 @@
   const { looks, frame } = data;
   const [width, height] = frame.size;
   const MOST_SVG = 1200; // outlines beyond which a canvas is drawn instead of an element each
+  const MOST_NAMED = 200; // labels; more would cover each other anyway
 
   byId("place").append(
     el("h2", { id: "place-title" }, "Map"),
@@ -83,7 +84,8 @@
   const drawChanges = () => {
     outlines.clearLayers();
     labels.length = 0;
-    for (const change of report.shownChanges()) {
+    for (const change of report.shownChanges().sort((a, b) => (b.confidence || 0) - (a.confidence || 0))) {
+      if (!change.shapes.length) continue;
       const style = styleOf(change);
       if (!style) continue;
       const shapes = shapesOn(change);
@@ -91,7 +93,7 @@
       const layer = L.polygon(shapes, { pane: "outlines", renderer: over, ...style, fill: true, fillOpacity: 0.01 }).addTo(outlines);
       layer.on("click", () => report.select(change.id, { move: false }));
       const named = change.states[state.after] === "p" || change.id === state.selected;
-      if (named && byId("show-labels").checked) label(change, layer);
+      if (named && byId("show-labels").checked && (labels.length < MOST_NAMED || change.id === state.selected)) label(change, layer);
     }
     declutter();
   };
@@ -150,10 +152,12 @@
     el("span", { class: "key" }, report.svg("svg", { width: 18, height: 14 }, report.svg("rect", { width: 18, height: 14, fill: `url(#hatch-${kind})` })), ` ${KINDS[kind]}`));
   byId("place").querySelector(".stage").append(
     el("div", { class: "layers" }, el("button", { type: "button", on: { click: () => map.fitBounds(whole) } }, "Whole place"), ...boxes),
-    el("div", { class: "legend" }, ...legend, el("span", { class: "key thin" }, "dashed: not present on the date after"), ...hatched));
+    el("div", { class: "legend" }, ...legend, el("span", { class: "key thin" }, "dashed: not present on the date after"), ...hatched),
+    el("p", { class: "fine" }, "Looks are shown in the light of the baseline (gain and offset of each scene, see Quality) with one stretch; one of “own stretch” is not. Measurements are made on the pixels themselves."));
 
   /** Bring a change into view. */
   report.moveTo = (change, look) => {
+    if (!change.shapes.length) return;
     const box = L.polygon(shapesOn(change)).getBounds();
     map.fitBounds(box.pad(1.5), { maxZoom: 2.5, animate: false });
     if (look) byId("map").scrollIntoView({ block: "nearest" });

@@ -56,8 +56,8 @@
     const show = () => {
       const look = looks[state[key]];
       select.value = String(state[key]);
-      told[key].replaceChildren(el("strong", {}, name), ` ${report.minute(look.datetime)}`,
-        el("span", { class: "fine" }, report.words(look.sensor || "sensor not told"), ` ${look.gsd_m} m, ${look.used ? `${Math.round(look.clear_fraction * 100)} % clear` : "not used"}`));
+      told[key].replaceChildren(el("strong", {}, name), " ", ...report.sentence(report.minute(look.datetime)),
+        el("span", { class: "fine" }, report.words(look.sensor || "sensor not told"), ` ${look.gsd_m} m, ${look.used ? `${Math.round(look.clear_fraction * 100)} % clear` : "not used"}${look.tiles.length && !look.normalized ? ", own stretch" : ""}`));
       told[key].title = look.used ? "" : look.reason || "";
     };
     report.on([key], show);
