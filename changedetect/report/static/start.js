@@ -65,8 +65,18 @@
   report.startSwipe();
   report.begun = true;
   window.addEventListener("hashchange", report.followAddress);
+  // what is drawn to a width is drawn again to that of the paper
+  const toPaper = (printing) => {
+    const bounds = report.map.getBounds();
+    document.documentElement.classList.toggle("printing", printing);
+    report.drawTimeline();
+    report.map.invalidateSize({ animate: false });
+    report.map.fitBounds(bounds, { animate: false });
+  };
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("#quality details")) details.open = true;
+    toPaper(true);
   });
+  window.addEventListener("afterprint", () => toPaper(false));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();

@@ -8,14 +8,15 @@
   const open = new Set();
 
   const text = (value) => value ?? "";
+  const dated = (time) => el("span", { class: "date" }, report.day(time) || "–");
   const columns = [
     ["label", "Object", (change) => el("span", {}, el("span", { class: "swatch", css: { "background-color": data.classes[change.class].colour } }), ` ${change.label}`), (change) => [change.class, Number(change.label.split(" ").pop())]],
     ["status", "Status", (change) => change.status],
     ["where", "Zone or part", (change) => report.words(change.where)],
-    ["absent_until", "Absent until", (change) => report.day(change.absent_until) || "–"],
-    ["first_seen", "First seen", (change) => report.day(change.first_seen) || "–"],
-    ["last_seen", "Last seen", (change) => report.day(change.last_seen) || "–"],
-    ["gone_by", "Gone by", (change) => report.day(change.gone_by) || "–"],
+    ["absent_until", "Absent until", (change) => dated(change.absent_until)],
+    ["first_seen", "First seen", (change) => dated(change.first_seen)],
+    ["last_seen", "Last seen", (change) => dated(change.last_seen)],
+    ["gone_by", "Gone by", (change) => dated(change.gone_by)],
     ["count", "Count", (change) => change.count ?? "–", (change) => change.count ?? -1],
     ["area_m2", "m²", (change) => report.number(change.area_m2), (change) => change.area_m2 ?? -1],
     ["confidence", "Confidence", (change) => report.number(change.confidence, 2), (change) => change.confidence ?? -1],

@@ -134,6 +134,7 @@
   report.on(["selected"], () => {
     for (const node of rows.querySelectorAll(".thing")) node.classList.toggle("chosen", node.dataset.change === state.selected);
   });
+  report.drawTimeline = draw;
   report.startTimeline = () => {
     draw();
     let wide = rows.clientWidth;
