@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -18,10 +18,12 @@ from changedetect.steps.register.field import (
     Ties,
     affine_field,
     fit_field,
+    fit_like,
     measure_disagreement,
     measure_spread,
     predict_sigma,
 )
+from changedetect.steps.register.heights import fit_ground, stand_on_ground
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
 from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
 from changedetect.steps.register.windows import (
@@ -46,11 +48,13 @@ _LATER_PASSES, _NEAR_LEVEL = 2, 2
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.5, 1.2, 0.05
+_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.2, 1.0, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
 _CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
 """90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
 is seen; in ordinary pairs they differ by .1 px, by chance."""
+_CE90_LEAN = 2.0
+"""Under woods and crops the ground is guessed: it was off by about twice what leaving them in moves the field."""
 _CE90_PER_SIGMA = 2.146
 """Radius that holds 90 % of a round normal error, in standard deviations per axis."""
 _MAP_CELLS = 8
@@ -100,11 +104,12 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.5 h, 1.2 r)^2 + v^2 - n^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the distance
+    CE90 = max(sqrt(max(1.2 h, r)^2 + v^2 - n^2 + (2 m)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the distance
     between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that of the
     held-out residuals, n that of the part of these which neighbours do not share, k that of the distance between the
     field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
-    show there alone; less .1 px in quadrature. It speaks for ground with texture.
+    show there alone; less .1 px in quadrature; m how far what stands above the ground would move the field, where it
+    is seen to lean (`heights`). It speaks for ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -243,18 +248,34 @@ def _refine_level(
     rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in level.full_shape)
     # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
     now, intervals = start, (min(rows, 6), min(cols, 6)) if passes == params.passes else (rows, cols)
-    for _ in range(passes - 1):
+    lean = None
+    for left in range(passes - 1, 0, -1):
         ties = measure_ties(level, now, exact=False).ties
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
-        now, intervals = fit_field(ties, intervals).field, (rows, cols)
+        fit = fit_field(ties, intervals)
+        # before it is near, what is left of the warp looks like heights
+        if left == 1 and fixed.factor == 1:
+            fit, lean = fit_ground(ties, intervals, fit)
+        now, intervals = fit.field, (rows, cols)
     measured = measure_ties(level, now, exact=True)
     ties = measured.ties
     if len(np.unique(ties.group)) < _MIN_GROUPS:
         side_m = f"{2 * fixed.cell_px * fixed.factor} px"
         return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
     trace.note(sampled_share=fixed.share, shared_texture=float(measured.kappa.max()))
-    return fit_field(ties, intervals), measured
+    fit = fit_field(ties, intervals)
+    if fixed.factor == 1:
+        fit, lean = fit_ground(ties, intervals, fit, lean)
+    if lean is None:
+        return fit, measured
+    towards = float(np.degrees(np.arctan2(lean.towards[1], -lean.towards[0]))) % 360.0
+    trace.note(lean_towards_deg=towards, lean_mean_px=lean.mean_px, lean_share=1.0 - lean.share)
+    ground, *kinds = (
+        stand_on_ground(part, fit.field.at_points(part.position), lean) for part in (ties, *measured.kinds)
+    )
+    moved = fit_like(ties, fit.field).at_points(ties.position) - fit.field.at_points(ties.position)
+    return fit, replace(measured, ties=ground, kinds=tuple(kinds), lean_px=_q90(np.hypot(*moved.T)))
 
 
 def _grade(fit: Fit, measured: Measured, grid: Grid, params: RegisterParams, trace: _Trace) -> Warp:
@@ -310,7 +331,8 @@ def _measure_ce90(fit: Fit, measured: Measured, sure: NDArray[np.bool_], trace: 
     kinds = float(differ[order][np.searchsorted(below, 0.9 * below[-1])])
     trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise, kinds_px=kinds)
     by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
-    seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + _CE90_FLOOR_PX**2))
+    known = _CE90_FLOOR_PX**2 + (_CE90_LEAN * measured.lean_px) ** 2
+    seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + known))
     return max(seen, _CE90_KINDS * _excess(kinds, _KINDS_FLOOR_PX))
 
 

@@ -20,7 +20,9 @@ SHIFT = float("inf")
 """Penalty that leaves a constant only."""
 AFFINE = 1e5
 """Penalty on bending that leaves, in effect, an affine."""
-PENALTIES = (SHIFT, AFFINE, 1e3, 10.0, 1.0, 0.1, 0.01, 0.001)
+STIFF_PENALTY = 10.0
+"""Penalty of the field that heights are read against: it cannot follow the edge of a wood or a field of maize."""
+PENALTIES = (SHIFT, AFFINE, 1e3, STIFF_PENALTY, 1.0, 0.1, 0.01, 0.001)
 """Penalties tried on image blocks, smoothest first."""
 
 _FOLDS = 5
@@ -94,6 +96,20 @@ class Fit:
     """(ties, 2) u - measured (row, col) where the tie was held out, px."""
     group: NDArray[np.int64]
     """(ties,) what was held out together."""
+    trials: tuple[Trial, ...] = ()
+    """Every penalty tried, smoothest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fit under one penalty."""
+
+    penalty: float
+    coefficients: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    """(n, 2) u at the ties, each predicted without its fold."""
+    miss_px: NDArray[np.float64]
 
 
 def constant_field(shift_px: Sequence[float]) -> Field:
@@ -126,7 +142,8 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
         if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(_at_penalty(single, coarse.penalty).miss_px):
             # its error is still judged by whole groups: what neighbours share must not pass for exactness
             coarse = _at_penalty(trials, fine.penalty)
-    return Fit(Field(coarse.coefficients, coarse.penalty), coarse.weight, coarse.miss_px, ties.group)
+    field = Field(coarse.coefficients, coarse.penalty)
+    return Fit(field, coarse.weight, coarse.miss_px, ties.group, tuple(trials))
 
 
 def measure_spread(fit: Fit, ties: Ties, penalties: Sequence[float], draws: int = 2) -> tuple[NDArray[np.float64], ...]:
@@ -156,13 +173,13 @@ def measure_disagreement(
     for ties, share in zip(kinds, shares, strict=True):
         if len(np.unique(ties.group)) < _FOLDS:
             continue
-        miss = _fit_one(ties, fit.field).at_points(position) - here
+        miss = fit_like(ties, fit.field).at_points(position) - here
         total += np.sqrt(share) * np.sum(miss**2, axis=1)
         weight += float(np.sqrt(share))
     return np.sqrt(total / max(weight, 1e-9))
 
 
-def _fit_one(ties: Ties, like: Field) -> Field:
+def fit_like(ties: Ties, like: Field) -> Field:
     """Return the robust fit with the intervals and the penalty of another field."""
     design, weight, found = _Design(ties, like.intervals), np.ones(len(ties)), like.coefficients
     for _ in range(_KIND_ROUNDS):
@@ -184,21 +201,11 @@ def predict_sigma(fit: Fit, ties: Ties, position: NDArray[np.float64]) -> NDArra
     return design.spread_at(position, design.sum_equations(fit.weight[:, None])[-1], fit.field.penalty)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    penalty: float
-    coefficients: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    held_out: NDArray[np.float64]
-    """(n, 2) u at the ties, each predicted without its fold."""
-    miss_px: NDArray[np.float64]
-
-
-def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[_Trial]:
+def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[Trial]:
     members = _one_hot(folds)
     weight = np.ones(len(ties))
     whole = design.sum_equations(weight[:, None])[-1]
-    trials: list[_Trial] = []
+    trials: list[Trial] = []
     for penalty in penalties:
         # the equations hold for any penalty, so each starts from the weights its stiffer neighbour ended with
         for _ in range(1 if trials else 3):
@@ -211,11 +218,11 @@ def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalt
             out = folds == fold
             held_out[out] = design.predict(design.solve(whole - part, penalty), out)
         fitted = design.solve(whole, penalty)
-        trials.append(_Trial(penalty, fitted, weight, held_out, held_out - ties.value))
+        trials.append(Trial(penalty, fitted, weight, held_out, held_out - ties.value))
     return trials
 
 
-def _choose(trials: list[_Trial], ties: Ties) -> _Trial:
+def _choose(trials: list[Trial], ties: Ties) -> Trial:
     # not of the fitted residuals: a field with as many knots as ties leaves none
     miss = [_mahalanobis(ties, trial.held_out) for trial in trials]
     limit = _TRUNCATE_SIGMA * min(_robust_sigma(residual) for residual in miss)
@@ -227,7 +234,7 @@ def _typical(miss_px: NDArray[np.float64]) -> float:
     return float(np.median(np.hypot(miss_px[:, 0], miss_px[:, 1])))
 
 
-def _at_penalty(trials: list[_Trial], penalty: float) -> _Trial:
+def _at_penalty(trials: list[Trial], penalty: float) -> Trial:
     return next(trial for trial in trials if trial.penalty == penalty)
 
 

@@ -73,6 +73,8 @@ class Measured:
     """Per kind, its share of the information, 0 to 1."""
     kappa: NDArray[np.float64]
     """Mean share of the gradient both scenes have, per mix."""
+    lean_px: float = 0.0
+    """How far what stands above the ground would move the field, 90 % quantile; 0 where nothing is seen to lean."""
 
 
 def measure_ties(level: Level, field: Field, exact: bool = True) -> Measured:
