@@ -30,7 +30,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.results import Warp
 from changedetect.core.scene import Asset, MaskSource, Scene
 from changedetect.io.aoi_file import load_aoi
-from changedetect.io.read import read
+from changedetect.io.read import ReadParams, read
 from changedetect.simulate import SimulatedScene, SimulateParams, simulate
 from changedetect.simulate.atmosphere import apply_sky, make_product_mask, make_sky
 from changedetect.simulate.plan import Plan, make_frame
@@ -41,6 +41,8 @@ from changedetect.steps.mask import MaskParams, buffer_mask
 from changedetect.steps.register import RegisterParams, estimate_shift
 
 ROOT = Path(__file__).parents[1]
+SHARP = ReadParams(resampling="lanczos")
+"""As a run reads what it registers."""
 EDGE_PX = 8
 """Ground nearer to the edge than this is not judged: it may lie outside the moving scene."""
 WRONG_LOCK_PX = 1.0
@@ -264,7 +266,7 @@ def _read_scene(
         assets = tuple(Asset(band, (str(path),), k) for k, band in enumerate(scene.bands, 1))
         masks = (MaskSource(str(mask_path)),) if setup.masked else ()
         record = Scene(scene.id, scene.acquired, assets, scene.gsd_m, box(131, 43, 133, 45), masks=masks)
-        raster = buffer_mask(read(record, grid), MaskParams())
+        raster = buffer_mask(read(record, grid, params=SHARP), MaskParams())
     return raster, _onto(hidden, scene.grid, grid)
 
 
@@ -299,7 +301,7 @@ def _mix(raster: Raster, weights: tuple[float, ...]) -> Raster:
 def run_real(name: str, real: Path, params: RegisterParams | None = None) -> dict[str, object]:
     """Return how a real pair closes: |there and back| in px (median, 90 %), the CE90 of both ways and their shift."""
     grid, scenes = _REAL[name](real)
-    rasters = [read(scene, grid) for scene in scenes]
+    rasters = [read(scene, grid, params=SHARP) for scene in scenes]
     began = time.process_time()
     there, back = (estimate_shift(b, a, params or RegisterParams()) for a, b in (rasters, rasters[::-1]))
     out: dict[str, object] = {"set": name, "status": there.status, "reason": there.reason, "back": back.status}
