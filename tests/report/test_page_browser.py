@@ -212,6 +212,11 @@ def test_the_calendar_leads_to_the_day_and_the_pier(visit):
     page.locator(".calendar").nth(1).locator(".day-cell", has=page.locator("text")).first.click()
     assert page.evaluate("report.data.changes.some(c => c.zone === 'pier-1' && c.states[report.state.after] === 'p')")
     assert view_of(page)[2] > -1.5
+    chosen = page.evaluate("report.state.after")
+    assert page.locator(".calendar").nth(1).locator(".day-cell.now").get_attribute("data-look") == str(chosen)
+    page.locator(".calendar .scroll").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("report.state.after") == chosen - 1
 
 
 def test_review_by_keyboard_is_kept_and_exported(visit, tmp_path):

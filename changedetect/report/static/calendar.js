@@ -1,7 +1,7 @@
 "use strict";
 // A calendar per zone and class that comes and goes: how many on each day, and on which days nothing is known.
 (() => {
-  const { data, el, svg, byId } = report;
+  const { data, el, svg, state, byId } = report;
   const { looks } = data;
   const DAY = 86400000;
   const CELL = 17;
@@ -32,10 +32,21 @@
       parts.push(svg("rect", { ...box, class: `day ${found.status} level-${found.count ? level(found.count, most) : 0}` }));
       if (found.count) parts.push(svg("text", { x: x + CELL / 2, y: y + CELL / 2 + 3.5, class: `day-count level-${level(found.count, most)}` }, String(found.count)));
     }
-    return svg("g", { class: "day-cell", on: { click: () => {
+    return svg("g", { class: "day-cell", "data-look": found.index, on: { click: () => {
       report.set({ after: found.index });
       report.moveToZone(zone);
     } } }, ...parts);
+  };
+
+  const step = (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    report.step("after", by);
+    event.preventDefault();
+  };
+  const mark = () => {
+    const day = report.day(looks[state.after].datetime);
+    for (const node of document.querySelectorAll(".day-cell")) node.classList.toggle("now", report.day(looks[node.dataset.look].datetime) === day);
   };
 
   const calendar = ({ zone, class: kind, rows }) => {
@@ -66,7 +77,7 @@
     const said = `present on ${present} of ${seen} days on which it was seen, wholly or in part; ${days.size - seen} more days with a look did not show it`;
     return el("figure", { class: "calendar" },
       el("figcaption", {}, el("strong", {}, report.words(zone)), ` ${kind}: ${said}`),
-      el("div", { class: "scroll" }, svg("svg", { width: left + weeks * CELL + 2, height: top + 7 * CELL + 2, role: "img", "aria-label": said }, ...parts)));
+      el("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": `${zone} ${kind}; left and right arrow step through the looks`, on: { keydown: step } }, svg("svg", { width: left + weeks * CELL + 2, height: top + 7 * CELL + 2, role: "img", "aria-label": said }, ...parts)));
   };
 
   const shown = data.activity.filter(({ class: kind, rows }) => data.classes[kind].coming && rows.length >= FEWEST_LOOKS && rows.some(([, count]) => count));
@@ -82,5 +93,7 @@
         el("span", { class: "key" }, svg("svg", { width: 16, height: 16 }, svg("rect", { x: 1, y: 1, width: 14, height: 14, rx: 2, class: "day hidden" }), svg("rect", { x: 1, y: 1, width: 14, height: 14, fill: "url(#hatch-part)", class: "hatched" })), " a look, but not seen"),
         el("span", { class: "key" }, svg("svg", { width: 16, height: 16 }, svg("circle", { cx: 8, cy: 8, r: 1, class: "no-look" })), " no look")),
       el("div", { class: "calendars" }, ...shown.map(calendar)));
+    mark();
+    report.on(["after"], mark);
   };
 })();
