@@ -6,9 +6,11 @@ STAMP := $(VENV)/.installed
 # Scenes and tests are what runs in parallel; linear algebra on threads of its own only slows them.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
+# A notice about another program, which is no warning about these pages.
+export NO_MKDOCS_2_WARNING ?= 1
 AOI ?= aoi/sergeyevka.yaml
 
-.PHONY: run test check bench scoreboard clean
+.PHONY: run test check docs bench scoreboard clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON): install it, or say make PYTHON=python3.12"; exit 1; }
@@ -28,6 +30,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
+	$(BIN)/python -m mkdocs build --quiet --strict
+
+# The same pages to read: build/site/index.html opens from disk.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 bench: $(STAMP)
 	$(BIN)/python scripts/bench.py

@@ -26,7 +26,7 @@ EPILOG = """Results go to stdout, progress and warnings to stderr.
 
 \b
 Exit codes: 0 done (also when nothing changed), 2 usage or configuration, 3 input data unusable,
-4 nothing to do, 130 interrupted, 1 a bug.
+4 nothing to do, 5 part of a batch failed, 130 interrupted, 1 a bug.
 """
 
 

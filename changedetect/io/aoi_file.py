@@ -24,36 +24,59 @@ _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True)
-class _ZoneBlock:
+class ZoneBlock:
+    """One of `zones:`, a named part of the place in which activity is counted."""
+
     name: str
+    """1 to 64 of a-z, 0-9 and -; not that of the place or of another zone."""
     geometry: dict[str, Any] | str
+    """Like that of the place, which it must touch."""
     targets: tuple[Target, ...] | None = None
+    """What is counted there, for example `[vessel]` at a pier; those of the place where none are given."""
 
 
 @dataclass(frozen=True)
-class _BaselineBlock:
+class BaselineBlock:
+    """Which scenes show the state that others are compared with."""
+
     until: str
+    """Scenes acquired up to this date, or date and time with zone, are the baseline. Several scenes of the same season
+    make a better one; without this block it is the first scene alone."""
 
 
 @dataclass(frozen=True)
-class _LocationBlock:
+class LocationBlock:
+    """How well the place is known; shown in every report."""
+
     source: str
+    """Who says that the place is there, in words."""
     accuracy_m: float | None = None
+    """How far off the position may be."""
     verified: bool = False
+    """Whether somebody has looked at imagery and found it right."""
 
 
 @dataclass(frozen=True)
-class _AoiBlock:
+class AoiBlock:
+    """An AOI file: one place, what is looked for there, and where its scenes are."""
+
     name: str
+    """1 to 64 of a-z, 0-9 and -; names the output folder."""
     geometry: dict[str, Any] | str
-    location: _LocationBlock
+    """The place: a GeoJSON polygon or multipolygon in WGS 84, longitude first, or the path of a vector file."""
+    location: LocationBlock
     targets: tuple[Target, ...]
+    """What is looked for; `other` is change that fits no named class."""
     title: str = ""
-    zones: tuple[_ZoneBlock, ...] = ()
+    """Its name as people write it, shown wherever the results are; without it the `name`."""
+    zones: tuple[ZoneBlock, ...] = ()
     scenes: None = None
-    baseline: _BaselineBlock | None = None
+    """Where the imagery is, in one of the forms below; it must be given."""
+    baseline: BaselineBlock | None = None
     preset: str | None = None
+    """A file of configs/, without its ending; without it the targets choose."""
     settings: dict[str, dict[str, Any]] | None = None
+    """Settings that differ from the preset, by step."""
 
 
 def load_aoi(path: str | Path) -> Aoi:
@@ -72,8 +95,8 @@ def load_aoi(path: str | Path) -> Aoi:
     scenes = data.get("scenes")
     zones = data.get("zones", [])
     for i, zone in enumerate(zones if isinstance(zones, list) else []):
-        validated(_ZoneBlock, zone, f"{where}: zones[{i}]")
-    block = validated(_AoiBlock, {**data, "scenes": None}, where)
+        validated(ZoneBlock, zone, f"{where}: zones[{i}]")
+    block = validated(AoiBlock, {**data, "scenes": None}, where)
     if not _SLUG.fullmatch(block.name):
         raise ConfigError(
             "has a wrong value", where=f"{where}: name", found=repr(block.name), needed="1 to 64 of a-z, 0-9 and -"
@@ -103,7 +126,7 @@ def _targets(targets: tuple[str, ...], where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(targets))
 
 
-def _zones(block: _AoiBlock, geometry: BaseGeometry, path: Path) -> tuple[Zone, ...]:
+def _zones(block: AoiBlock, geometry: BaseGeometry, path: Path) -> tuple[Zone, ...]:
     zones: list[Zone] = []
     taken = {block.name}
     for i, zone in enumerate(block.zones):
