@@ -28,6 +28,7 @@ from changedetect.steps.normalize import NormalizeParams
 from changedetect.steps.plan import GridParams
 from changedetect.steps.register import RegisterParams
 from changedetect.steps.score import ScoreParams
+from changedetect.steps.structure import StructureParams
 
 PRESET_BY_TARGET = {
     "vessel": "port",
@@ -51,6 +52,7 @@ class Config:
     register: RegisterParams = field(default_factory=RegisterParams)
     normalize: NormalizeParams = field(default_factory=NormalizeParams)
     baseline: BaselineParams = field(default_factory=BaselineParams)
+    structure: StructureParams = field(default_factory=StructureParams)
     score: ScoreParams = field(default_factory=ScoreParams)
     detect: DetectParams = field(default_factory=DetectParams)
     measure: MeasureParams = field(default_factory=MeasureParams)

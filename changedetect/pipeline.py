@@ -15,6 +15,7 @@ import psutil
 from changedetect.blocks import Runner, map_blocks, open_runner
 from changedetect.config import Config, load_config
 from changedetect.core.aoi import PRESENCES, Aoi
+from changedetect.core.comparable import PICTURE
 from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.progress import Progress, SilentProgress
@@ -56,6 +57,7 @@ from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import plan_grid
 from changedetect.steps.score import change_score, estimate_noise, halo_px
+from changedetect.steps.structure import STRUCTURE, baseline_structure, to_structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +204,12 @@ def compare_scene(member: Member, grid: Grid, before: tuple[Baseline, Raster], c
     """Return a scene normalised to its baseline and scored against it in sigma."""
     baseline, anchor = before
     bands = [band for band in baseline.bands if band in member.scene.bands]
-    baseline = baseline.select(bands)
+    baseline, anchor = baseline.select(bands), anchor.select(bands)
     raster = read_member(member, grid, config, bands)
-    gain = estimate_gain(raster, anchor.select(bands), config.normalize)
+    if (raster.unit == PICTURE) != (baseline.unit == PICTURE):
+        baseline, anchor = baseline_structure(baseline, anchor, config.structure)
+        raster = to_structure(raster, config.structure)
+    gain = estimate_gain(raster, anchor, config.normalize)
     raster = apply_gain(raster, gain)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
@@ -231,7 +236,7 @@ def describe_changes(
     if pair.afloat is not None:
         labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
-    if member.factor < member.compared and labels.any():
+    if member.factor < member.compared and labels.any() and raster.unit != STRUCTURE:
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)
         raster = apply_gain(read_member(member, fine, config, raster.bands), pair.gain)
         labels, score, baseline = spread_to(fine, labels, score, baseline)
@@ -244,6 +249,8 @@ def describe_changes(
         labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
     )
     measured = explain(measured, raster, baseline, views, config.explain, shade)
+    if scene.is_approximate or (reference is not None and reference.is_approximate):
+        measured = measured.assign(flags=[(*flags, "approximate") for flags in measured["flags"]])
     return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
 
 

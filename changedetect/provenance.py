@@ -154,6 +154,10 @@ def _record(scene: Scene, clear_fraction: float, reason: str | None, warp: Warp 
         "sun_azimuth_deg": scene.sun_azimuth_deg,
         "sun_elevation_deg": scene.sun_elevation_deg,
         "off_nadir_deg": scene.off_nadir_deg,
+        "relative_orbit": scene.relative_orbit,
+        "orbit_state": scene.orbit_state,
+        "look_side": scene.look_side,
+        "cautions": list(scene.cautions),
     }
 
 

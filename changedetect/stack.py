@@ -305,4 +305,5 @@ def _row(member: Member, clear_fraction: float) -> dict[str, Any]:
         "usable": member.reason is None,
         "reason": member.reason,
         "baseline": member.is_baseline,
+        "cautions": list(scene.cautions),
     }

@@ -19,8 +19,8 @@ from changedetect.core.scene import Scene
 from changedetect.errors import ConfigError, DataError
 from changedetect.gather import RunOptions, gathered
 from changedetect.io.aoi_file import load_aoi
-from changedetect.pipeline import run
-from changedetect.stack import plan_members, register_member
+from changedetect.pipeline import compare_scene, run
+from changedetect.stack import build_baseline, plan_members, register_member
 
 SIDE = 160
 PLACE = Affine(10, 0, 500_000, 0, -10, 4_800_000)
@@ -111,6 +111,30 @@ def test_what_readers_should_know_is_a_warning_of_the_run(tmp_path):
     with gathered(load_aoi(aoi_file(tmp_path, scenes=entries)), RunOptions()) as series:
         assert series.scenes[0].is_approximate
         assert any(text.startswith("shot: approximate, not measured") for text in series.warnings)
+
+
+def test_a_picture_is_compared_with_measured_numbers_by_structure(tmp_path):
+    rng = np.random.default_rng(5)
+    ground = 900 + 250 * gaussian_filter(rng.normal(size=(SIDE, SIDE)), 3) * 8 + 30 * rng.normal(size=(SIDE, SIDE))
+    later = ground + 30 * rng.normal(size=ground.shape)
+    later[70:78, 90:102] += 2500
+    bands = np.stack([0.8 * ground, ground, 1.1 * ground, 1.4 * ground]).clip(1, 9999).astype(np.uint16)
+    low, high = np.percentile(later, (1, 99.5))
+    picture = np.round(1 + 254 * np.clip((later - low) / (high - low), 0, 1) ** 0.7)
+    write(tmp_path / "measured_20240901.tif", bands)
+    write(tmp_path / "picture_20240913.tif", np.stack([picture] * 3).astype(np.uint8))
+    aoi = load_aoi(aoi_file(tmp_path))
+    config = load_config(aoi)
+    with gathered(aoi, RunOptions()) as series:
+        grid = Grid.from_bounds("EPSG:32652", (PLACE.c, PLACE.f - 10 * SIDE, PLACE.c + 10 * SIDE, PLACE.f), 10.0)
+        members = plan_members(series.scenes, grid, [True, False])
+    pair = compare_scene(members[1], grid, build_baseline(members, 1, grid, config), config)
+    assert (pair.raster.unit, pair.baseline.unit, pair.raster.bands) == ("structure", "structure", ("pan",))
+    score = pair.score.band("score")
+    row, col = np.unravel_index(np.argmax(np.abs(score)), score.shape)
+    assert 68 <= row < 80
+    assert 88 <= col < 104
+    assert score[row, col] > 5
 
 
 def scene(name, day, **fields):

@@ -102,12 +102,13 @@ def assemble(draft: Draft, table: Sensors, s2_offset: OffsetMode = "auto") -> Sc
     sensor = draft.sensor or recognise(first, table)
     acquired = draft.acquired or _find_date(first, facts, table)
     assets, unit, sensor = _make_assets(draft, headers, sensor, table)
+    told = None
     is_scaled = draft.scale is not None or draft.offset is not None or (_tagged(first) and not draft.scales)
     if sensor and table.sensors[sensor].baseline_offset and not is_scaled:
-        assets = _shift_baseline(assets, first, facts, acquired, table.sensors[sensor], s2_offset, draft.is_told)
+        assets, told = _shift_baseline(assets, first, facts, acquired, table.sensors[sensor], s2_offset, draft.is_told)
     unit = draft.unit or (power_or_db(first.path, assets[0].index) if unit == "sigma0" else unit)
     places = [place_of(header, draft.crs, draft.transforms.get(path)) for path, header in headers.items()]
-    cautions = (*draft.cautions, *_cautions_of(places, unit, facts))
+    cautions = (*draft.cautions, *_cautions_of(places, unit, facts), *([told] if told else []))
     return Scene(
         id=re.sub(r"[^\w.-]+", "_", draft.name)[:120] or "scene",
         acquired=acquired,
@@ -229,16 +230,16 @@ def _shift_baseline(
     profile: Sensor,
     mode: OffsetMode,
     is_maker: bool,
-) -> tuple[Asset, ...]:
-    """Return assets with the offset of the Sentinel-2 processing baseline, where it is still in the numbers."""
+) -> tuple[tuple[Asset, ...], str | None]:
+    """Return assets with the offset of the Sentinel-2 processing baseline where still in the numbers, and a caution."""
     if not header.dtype.startswith(("uint16", "int16")):
-        return assets
+        return assets, None
     match = re.search(r"_N(\d{4})_", path_tail(header.path))
     if facts.baseline is None and match:
         facts = replace(facts, baseline=int(match[1]))
     steps = profile.baseline_offset
-    offset = find_offset(assets, facts, steps, acquired, mode, header.path, is_maker=is_maker)
-    return tuple(replace(asset, offset=asset.offset + offset) for asset in assets)
+    offset, caution = find_offset(assets, facts, steps, acquired, mode, is_maker=is_maker)
+    return tuple(replace(asset, offset=asset.offset + offset) for asset in assets), caution
 
 
 def _mask_kind(path: str, kind: str | None, sensor: str | None, table: Sensors) -> str:

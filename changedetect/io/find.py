@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from changedetect.errors import ConfigError, DataError, NotYetError
 from changedetect.io.assemble import assemble
 from changedetect.io.grouped import draft_files
-from changedetect.io.listed import allowed_keys, draft_listed
+from changedetect.io.listed import allowed_keys, draft_listed, read_crs
 from changedetect.io.sensors import Sensors, load_sensors
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def find_scenes(
     Parameters
     ----------
     block : list or dict
-        A list of scenes, or ``{"files": glob, folder or file}``.
+        A list of scenes, or ``{"files": glob, folder or file}``, with ``"crs"`` for files that carry none.
     base_dir : path
         What relative paths are relative to.
     sensors : Sensors, optional
@@ -51,8 +51,10 @@ def find_scenes(
     elif isinstance(block, dict) and "stac" in block:
         raise NotYetError("STAC sources are not read yet", where="scenes", hint="download the assets and list them")
     elif isinstance(block, dict) and "files" in block:
-        allowed_keys(block, ("files",), "scenes")
+        allowed_keys(block, ("files", "crs"), "scenes")
         drafts = draft_files(block["files"], base, table)
+        if block.get("crs") is not None:
+            drafts = [replace(draft, crs=draft.crs or read_crs(block["crs"])) for draft in drafts]
     else:
         raise ConfigError("does not say where scenes are", where="scenes", found=_shown(block),
                           needed="a list of scenes, or {files: ...}")  # fmt: skip

@@ -29,6 +29,11 @@ Degrees = Annotated[float, Field(ge=-360.0, le=360.0)] | None
 Name = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
+def read_crs(value: Any) -> Any:
+    """Return a reference system as an AOI file gives it: a number is an EPSG code."""
+    return f"EPSG:{value}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class _MaskEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: Name
@@ -66,7 +71,7 @@ class SceneEntry(BaseModel):
     @field_validator("crs", mode="before")
     @classmethod
     def _number_is_epsg(cls, value: Any) -> Any:
-        return f"EPSG:{value}" if isinstance(value, int) and not isinstance(value, bool) else value
+        return read_crs(value)
 
 
 def draft_listed(entry: Any, where: str, base_dir: Path, table: Sensors) -> Draft:

@@ -6,7 +6,6 @@ did not: a step of 0.1 reflectance between two dates would be taken for change e
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from changedetect.core.scene import Asset
     from changedetect.io.sidecar import Facts
-
-LOG = logging.getLogger(__name__)
 
 OffsetMode = Literal["auto", "applied", "raw"]
 
@@ -37,10 +34,10 @@ _DARK_BANDS = ("swir22", "swir16", "nir08", "nir", "red", "green", "blue")
 
 
 def find_offset(
-    assets: Sequence[Asset], facts: Facts, steps: Mapping[int, float], acquired: datetime, mode: OffsetMode, where: str,
+    assets: Sequence[Asset], facts: Facts, steps: Mapping[int, float], acquired: datetime, mode: OffsetMode,
     *, is_maker: bool = False,
-) -> float:  # fmt: skip
-    """Return the offset to add to a Sentinel-2 scene's reflectance.
+) -> tuple[float, str | None]:  # fmt: skip
+    """Return the offset to add to a Sentinel-2 scene's reflectance, and what readers of results should know of it.
 
     Parameters
     ----------
@@ -54,22 +51,21 @@ def find_offset(
         Only for saying that a baseline should be known.
     mode : {"auto", "applied", "raw"}
         The last two overrule what metadata and pixels say.
-    where : str
-        How messages call the scene.
     is_maker : bool
         The metadata are ESA's own, delivered with the pixels: no doubt is left for the pixels to settle.
     """
     full = min(steps.values())
     if mode != "auto":
-        return 0.0 if mode == "applied" else full
+        return (0.0 if mode == "applied" else full), None
     told = _by_metadata(facts, steps)
     if is_maker and told is not None:
-        return told
+        return told, None
     if told == 0.0 and facts.baseline is not None and facts.baseline < min(steps):
-        return 0.0
-    if told is None and f"{acquired:%Y-%m-%d}" < SINCE:
-        return 0.0
-    return _checked(told, _darkest(assets), where)
+        return 0.0, None
+    darkest = _darkest(assets)
+    if told is None and f"{acquired:%Y-%m-%d}" < SINCE and (darkest is None or darkest < _SURELY_RAW):
+        return 0.0, None
+    return _checked(told, darkest)
 
 
 def _by_metadata(facts: Facts, steps: Mapping[int, float]) -> float | None:
@@ -83,26 +79,25 @@ def _by_metadata(facts: Facts, steps: Mapping[int, float]) -> float | None:
     return next((steps[since] for since in sorted(steps, reverse=True) if facts.baseline >= since), 0.0)
 
 
-def _checked(told: float | None, darkest: float | None, where: str) -> float:
+def _checked(told: float | None, darkest: float | None) -> tuple[float, str | None]:
+    """Return the offset that is believed, and what to say of it."""
     shown = "unknown" if darkest is None else f"{darkest:.0f}"
     if told and darkest is not None and darkest < _SURELY_APPLIED:
-        LOG.warning(
-            "%s: metadata say that the Sentinel-2 offset is still in the numbers, yet the darkest are %s; "
-            "taken as applied already (--set read.s2_offset=raw overrules)", where, shown,
-        )  # fmt: skip
-        return 0.0
+        return 0.0, (
+            f"metadata say that the Sentinel-2 offset is still in the numbers, yet the darkest are {shown}; "
+            "taken as applied already (--set read.s2_offset=raw overrules)"
+        )
     if told is None:
-        LOG.warning(
-            "%s: processing baseline unknown, darkest numbers %s; no offset assumed "
-            "(--set read.s2_offset=raw if it is 04.00 or later)", where, shown,
-        )  # fmt: skip
-        return 0.0
+        return 0.0, (
+            f"processing baseline unknown, darkest numbers {shown}; no Sentinel-2 offset assumed "
+            "(--set read.s2_offset=raw if it is 04.00 or later)"
+        )
     if told == 0.0 and darkest is not None and darkest >= _SURELY_RAW:
-        LOG.warning(
-            "%s: metadata say that the Sentinel-2 offset was taken off, yet the darkest numbers are %s; "
-            "believed (--set read.s2_offset=raw overrules)", where, shown,
-        )  # fmt: skip
-    return told
+        return 0.0, (
+            f"metadata say that the Sentinel-2 offset was taken off, yet the darkest numbers are {shown}; "
+            "believed (--set read.s2_offset=raw overrules)"
+        )
+    return told, None
 
 
 def _darkest(assets: Sequence[Asset]) -> float | None:

@@ -1,6 +1,8 @@
 """Screenshots laid on the map by control points, given in the entry or as a QGIS .points file (format as QGIS 3 writes
 it: `#CRS:` line, mapX, mapY, sourceX, sourceY, enable; before 3.26 pixelX, pixelY; rows counted upward)."""
 
+import shutil
+
 import numpy as np
 import pytest
 import rasterio
@@ -112,6 +114,13 @@ def test_files_that_are_no_points_are_refused(tmp_path):
         one(tmp_path, gcps="none.points")
 
 
+def copied(base):
+    """The same picture under a name that tells its date, as in a folder of such."""
+    for end in ("png", "pgw"):
+        shutil.copy(base / f"map.{end}", base / f"map_20240912.{end}")
+    return base
+
+
 def test_a_world_file_and_a_given_reference_system(tmp_path):
     screenshot(tmp_path, "map.png.tif")
     with pytest.warns(NotGeoreferencedWarning), rasterio.open(tmp_path / "map.png.tif") as src:
@@ -125,6 +134,9 @@ def test_a_world_file_and_a_given_reference_system(tmp_path):
     entry = {"path": "map.png", "datetime": WHEN}
     with pytest.raises(DataError, match="has no reference system; try: add `crs: EPSG:"):
         find_scenes([entry], tmp_path)
+    (tmp_path / "map.png.tif").unlink()
+    (by_folder,) = find_scenes({"files": "*_20240912.png", "crs": 32652}, copied(tmp_path))
+    assert by_folder.acquired.day == 12
     (scene,) = find_scenes([{**entry, "crs": UTM}], tmp_path)
     assert (scene.unit, scene.gsd_m, scene.is_placed) == ("display", 2.0, True)
     raster = read(scene, Grid.from_bounds(UTM, (X0 + 20, Y0 - 60, X0 + 60, Y0 - 20), 2.0), ["red", "green"])
