@@ -137,6 +137,19 @@ def test_a_picture_is_compared_with_measured_numbers_by_structure(tmp_path):
     assert score[row, col] > 5
 
 
+def test_the_offset_of_sentinel2_can_be_overruled(tmp_path):
+    write(
+        tmp_path / "S2A_MSIL2A_20240901T022031_N0511_R003_T52TFP_20240901T060000_B04.tif",
+        np.full((1, SIDE, SIDE), 1400, np.uint16),
+    )
+    aoi = load_aoi(aoi_file(tmp_path))
+    for mode, offset in (("auto", -0.1), ("applied", 0.0), ("raw", -0.1)):
+        with gathered(aoi, RunOptions(sets=(f"read.s2_offset={mode}",))) as series:
+            assert series.scenes[0].assets[0].offset == offset
+    with pytest.raises(ConfigError, match="s2_offset"), gathered(aoi, RunOptions(sets=("read.s2_offset=no",))):
+        pass
+
+
 def scene(name, day, **fields):
     start = datetime(2024, 9, 1, tzinfo=UTC)
     fields = {"unit": "reflectance", **fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ from changedetect.io.sensors import Sensors, load_sensors
 if TYPE_CHECKING:
     from changedetect.core.scene import Scene
     from changedetect.io.s2_offset import OffsetMode
+
+
+LOG = logging.getLogger(__name__)
 
 
 def find_scenes(
@@ -60,6 +64,7 @@ def find_scenes(
                           needed="a list of scenes, or {files: ...}")  # fmt: skip
     scenes = sorted((assemble(draft, table, s2_offset) for draft in drafts), key=lambda s: (s.acquired, s.id, s.paths))
     _refuse_repeats(scenes)
+    _warn_of_mixtures(scenes)
     return _with_unique_ids(scenes)
 
 
@@ -75,6 +80,15 @@ def _refuse_repeats(scenes: list[Scene]) -> None:
         if twin is not scene:
             where = f"{twin.id} and {scene.id}"
             raise DataError("the same files are listed twice for one time", where=where, found=scene.paths[0])
+
+
+def _warn_of_mixtures(scenes: list[Scene]) -> None:
+    """Say that PlanetScope's harmonised and own numbers are mixed: they differ by a few hundredths of reflectance."""
+    planet = [
+        scene for scene in scenes if (scene.sensor or "").startswith("planetscope") and scene.unit == "reflectance"
+    ]
+    if len({"_harmonized" in scene.paths[0] for scene in planet}) > 1:
+        LOG.warning("PlanetScope scenes harmonised to Sentinel-2 are mixed with such as are not; order all harmonised")
 
 
 def _with_unique_ids(scenes: list[Scene]) -> list[Scene]:

@@ -151,9 +151,9 @@ def test_wrong_blocks_are_refused(tmp_path, block, kind, sentence):
         find_scenes(block, tmp_path)
 
 
-@pytest.mark.parametrize("mark", ["MTD_MSIL2A.xml", "DIM_PHR1A.XML"])
-def test_broken_metadata_of_a_product_are_an_error_not_a_guess(tmp_path, mark):
-    image(tmp_path / "product" / "a_20240101.tif")
+@pytest.mark.parametrize(("mark", "folder"), [("MTD_MSIL2A.xml", "GRANULE/L2A/IMG_DATA"), ("DIM_PHR1A.XML", ".")])
+def test_broken_metadata_of_a_product_are_an_error_not_a_guess(tmp_path, mark, folder):
+    image(tmp_path / "product" / folder / "a_20240101.tif")
     (tmp_path / "product" / mark).write_text("x")
     for block in ([{"path": "product", "datetime": WHEN}], {"files": "product"}):
         with pytest.raises(DataError, match=r"metadata cannot be read as XML; try: deliver it again") as caught:

@@ -84,6 +84,22 @@ def test_the_best_of_several_images_is_read(tmp_path):
     assert (visual.unit, visual.sensor, visual.bands) == ("display", "planetscope-visual", ("red", "green", "blue"))
 
 
+def test_harmonised_numbers_are_not_mixed_silently(tmp_path, caplog):
+    order(tmp_path / "a", ["AnalyticMS_SR_harmonized"], PROPERTIES)
+    order(tmp_path / "b", ["AnalyticMS_SR"], PROPERTIES | {"acquired": "2024-09-09T02:20:30Z"})
+    find_scenes({"files": "."}, tmp_path)
+    assert "harmonised to Sentinel-2 are mixed with such as are not" in caplog.text
+
+
+def test_an_image_of_ones_own_beside_a_product_is_itself(tmp_path):
+    order(tmp_path, ["AnalyticMS_SR"], PROPERTIES)
+    pixels(tmp_path / f"{ID}_index.tif", 1, 7, 3.0)
+    assert one(tmp_path, f"{ID}_index.tif").bands == ("pan",)
+    (scene,) = find_scenes([{"path": f"{ID}_index.tif", "datetime": "2024-09-01T00:00:00Z"}], tmp_path)
+    assert scene.paths == (str(tmp_path / f"{ID}_index.tif"),)
+    assert one(tmp_path).bands == ("blue", "green", "red", "nir"), "by its folder it is the product"
+
+
 def test_radiance_becomes_reflectance_by_its_coefficients(tmp_path):
     order(tmp_path, ["AnalyticMS_clip"], None, metadata_xml())
     scene = one(tmp_path)

@@ -166,6 +166,13 @@ def test_files_without_a_place_lie_where_the_tile_says(tmp_path):
     assert read(scene, grid_of(20, (6, 7)), ["swir16"]).valid.all()
 
 
+def test_an_image_somebody_put_into_the_folder_is_itself(tmp_path):
+    folder, _ = safe(tmp_path)
+    pixels(folder / "stack_20190901.tif", 4, 9)
+    entry = {"path": f"{folder.name}/stack_20190901.tif", "datetime": "2019-09-01T00:00:00Z", "scale": 1, "offset": 0}
+    assert one([entry], tmp_path).paths == (str(folder / "stack_20190901.tif"),)
+
+
 def test_what_is_broken_is_one_clear_sentence(tmp_path):
     folder, granule = safe(tmp_path)
     (granule.parent / "L2A_T52TFQ_A1_20190901T022435").mkdir()

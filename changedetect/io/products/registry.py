@@ -66,6 +66,12 @@ def claim_products(files: Sequence[str], named: Collection[str], table: Sensors)
         if not there and not set(group) & set(named):
             LOG.warning("%s: metadata of a %s product without its imagery; passed over", key, FAMILIES[i].name)
             continue
-        drafts.append(FAMILIES[i].read(Delivery(key, tuple(group), table)))
-        used.update((*drafts[-1].files, *group))
-    return drafts, [path for path in rest if path not in used]
+        draft = FAMILIES[i].read(Delivery(key, tuple(group), table))
+        used.update((*draft.files, *group))
+        # An image somebody names, and the product's reader does not know, is the image that is meant.
+        own = [path for path in group if path in named and is_image(path) and path not in draft.files]
+        rest += own
+        if set(own) != set(group):
+            drafts.append(draft)
+    drawn = {path for draft in drafts for path in draft.files}
+    return drafts, [path for path in dict.fromkeys(rest) if path not in drawn]

@@ -27,8 +27,12 @@ _DEEPEST = 5
 
 
 def recognise(path: str) -> str | None:
-    """Return the product folder a file lies in: the one with MTD_MSIL1C.xml or MTD_MSIL2A.xml, or named S2*.SAFE."""
-    for folder in list(Path(path).parents)[:_DEEPEST]:
+    """Return the product folder a file lies in: the one with MTD_MSIL1C.xml or MTD_MSIL2A.xml, or named S2*.SAFE.
+
+    An image beside the metadata, not below, is none of ESA's: somebody put it there.
+    """
+    folders = list(Path(path).parents)[:_DEEPEST]
+    for folder in folders[1:] if is_image(path) else folders:
         if any(name in _LEVELS for name in names_in(folder)) or re.match(r"S2[A-D]_.*\.SAFE$", folder.name, re.I):
             return str(folder)
     return None
