@@ -4,7 +4,8 @@ Only of simulated scenes: what is kept in the repository shows no real place.
 
     changedetect run aoi/sergeyevka.yaml
     changedetect run aoi/rason.yaml --set simulate.n_scenes=72
-    scripts/report_pictures.py outputs/sergeyevka outputs/rason
+    scripts/report_pictures.py outputs/sergeyevka --shots desktop-light,table-light,phone-light
+    scripts/report_pictures.py outputs/rason --shots desktop-dark,time-light,phone-dark
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ SHOTS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--shots", default=",".join(shot.name for shot in SHOTS))
     parser.add_argument("--to", type=Path, default=DOCS)
     arguments = parser.parse_args()
     if CHROMIUM is None:
@@ -63,9 +65,9 @@ def main() -> None:
             run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             if not run["simulated"]:
                 sys.exit(f"{folder}: the scenes are not simulated")
-            for shot in SHOTS:
+            for shot in (shot for shot in SHOTS if shot.name in arguments.shots.split(",")):
                 path = arguments.to / f"report-{run['aoi']['name']}-{shot.name}.webp"
-                taken(browser, folder / "report.html", shot).save(path, quality=82, method=6)
+                taken(browser, folder / "report.html", shot).save(path, quality=75, method=6)
                 print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
         browser.close()
 
