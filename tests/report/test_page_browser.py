@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from page_place import HOSTILE, results_of, write_place
 
 from changedetect.core.run import WriteParams
+from changedetect.report.page.assemble import write_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
 
@@ -85,7 +87,9 @@ def test_it_loads_with_both_dates_and_says_simulated(visit):
     assert "not verified" in page.locator(".where").inner_text()
     assert page.locator("#headline li").count() >= 3
     assert page.locator(".side-name.left").inner_text().startswith("Before 2023-09-01 02:00 UTC")
-    assert "[object" not in page.locator("body").inner_text()
+    words = page.locator("body").inner_text()
+    assert "[object" not in words
+    assert not {"null", "undefined", "NaN"} & set(words.split())
 
 
 def test_hostile_titles_stay_text(visit):
@@ -293,6 +297,21 @@ def test_a_page_on_which_nothing_was_found_says_so(visit, tmp_path):
     assert page.locator(".row.looks").count() == 1
     page.keyboard.press("j")
     assert json.loads(page.evaluate("report.asGeojson()"))["features"] == []
+
+
+def test_real_scenes_are_not_called_simulated_and_missing_imagery_is_told(visit, tmp_path):
+    folder = tmp_path / "out"
+    written = write_place(folder, replace(results_of(3, 2), simulated=False))
+    shutil.rmtree(folder / "report")
+    write_page(folder)
+    page = visit()
+    page.goto(written.resolve().as_uri())
+    page.wait_for_selector("html[data-ready]")
+    words = page.locator("body").inner_text()
+    assert "SIMULATED" not in words
+    assert "holds no imagery for this page" in words
+    assert not {"null", "undefined", "NaN"} & set(words.split())
+    assert page.locator("#chosen .chip").count() == 0
 
 
 def test_a_season_of_many_looks_and_changes_is_ready_in_time(chromium, tmp_path):

@@ -41,7 +41,8 @@
       el("h1", {}, report.words(place.title), place.simulated ? el("span", { class: "simulated" }, "SIMULATED") : null), button),
     el("p", { class: "fine" }, report.words(place.name), `: ${looks.length} looks, ${report.day(looks[0].datetime)} to ${report.day(looks[looks.length - 1].datetime)}`),
     located(),
-    place.simulated ? el("p", { class: "notice" }, "The scenes are simulated: nothing on this page was seen at the real place.") : null);
+    ...(place.simulated ? [el("p", { class: "notice" }, "The scenes are simulated: nothing on this page was seen at the real place.")] : []),
+    ...(looks.some((look) => look.tiles.length) ? [] : [el("p", { class: "notice" }, "The output folder holds no imagery for this page: run again with write.report to have it.")]));
   byId("headline").append(
     el("div", { class: "said" }, el("h2", { id: "headline-title" }, "What was found"), el("ul", {}, ...data.found.map(({ text, zone }) => el("li", { class: zone ? "zone" : null }, zone ? el("strong", {}, report.words(zone), ": ") : null, report.sentence(text))))),
     el("div", { class: "said" }, el("h2", {}, "What could not be seen"), el("ul", {}, ...data.unseen.map((text) => el("li", {}, el("bdi", { dir: "auto" }, report.sentence(text)))))));

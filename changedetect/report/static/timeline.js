@@ -114,7 +114,7 @@
 
   const draw = () => {
     width = Math.max(160, rows.clientWidth - parseFloat(getComputedStyle(rows).getPropertyValue("--names")));
-    const changes = [...report.shownChanges()].sort((a, b) => (a.first_seen || "").localeCompare(b.first_seen || "") || a.label.localeCompare(b.label));
+    const changes = [...report.shownChanges()].sort((a, b) => (a.first_seen || "").localeCompare(b.first_seen || "") || a.label.localeCompare(b.label, "en", { numeric: true }));
     const listed = all ? changes : changes.slice(0, MOST_ROWS);
     const more = changes.length > listed.length || all
       ? el("button", { type: "button", class: "more", on: { click: () => { all = !all; draw(); } } }, all ? "Show fewer" : `Show all ${changes.length} objects`) : null;
