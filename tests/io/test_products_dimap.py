@@ -101,6 +101,31 @@ def test_the_raster_index_list_gives_the_order(tmp_path):
     assert one(tmp_path).bands == ("blue", "green", "red", "nir")
 
 
+def test_six_bands_in_two_files_each_with_its_list(tmp_path):
+    name = "PNEO4_202111151358313_MS-FS_ORT_PWOI_000071864_1_1_F_1"
+    folder = tmp_path / "IMG_01_PNEO4_MS-FS"
+    groups = []
+    for part, ids in (("RGB", ("R", "G", "B")), ("NED", ("NIR", "RE", "DB"))):
+        pixels(folder / f"IMG_{name}_{part}_R1C1.TIF", 3, 100, 1.2, (40, 40))
+        listed = "".join(
+            f"<Raster_Index><BAND_ID>{band}</BAND_ID><BAND_INDEX>{i + 1}</BAND_INDEX></Raster_Index>"
+            for i, band in enumerate(ids)
+        )
+        groups.append(
+            f'<Data_Files><Data_File><DATA_FILE_PATH href="IMG_{name}_{part}_R1C1.TIF"/></Data_File><Raster_Display>'
+            f"<Raster_Index_List>{listed}</Raster_Index_List></Raster_Display></Data_Files>"
+        )
+    plain = dim(name)
+    start, end = plain.index("<Data_Files>"), plain.index("</Data_Files>") + len("</Data_Files>")
+    text(folder / f"DIM_{name}.XML", plain[:start] + "".join(groups) + plain[end:])
+    scene = one(tmp_path)
+    found = {asset.band: (asset.index, asset.paths[0][-12:-9]) for asset in scene.assets}
+    assert found["red"] == (1, "RGB")
+    assert found["coastal"] == (3, "NED")
+    assert len(found) == 6
+    assert scene.unit == "dn", "its calibration is of other bands: no number is made up"
+
+
 def test_stretched_products_are_pictures_and_primary_ones_are_warned_of(tmp_path):
     product(tmp_path / "a", radiometry="DISPLAY", dtype="uint8", end="TIF")
     assert one(tmp_path, "a").unit == "display"
