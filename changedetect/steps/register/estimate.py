@@ -53,8 +53,9 @@ _CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.2, 1.0, 0.05
 _CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
 """90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
 is seen; in ordinary pairs they differ by .1 px, by chance."""
-_CE90_LEAN = 2.0
-"""Under woods and crops the ground is guessed: it was off by about twice what leaving them in moves the field."""
+_CE90_LEAN, _MOST_LEAN_PX = 2.0, 0.6
+"""Under woods and crops the ground is guessed: it was off by about twice what leaving them in moves the field, and by
+no more than .6 px however far they lean: what leans far is surely told from the ground."""
 _CE90_PER_SIGMA = 2.146
 """Radius that holds 90 % of a round normal error, in standard deviations per axis."""
 _MAP_CELLS = 8
@@ -104,12 +105,12 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.2 h, r)^2 + v^2 - n^2 + (2 m)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the distance
-    between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that of the
-    held-out residuals, n that of the part of these which neighbours do not share, k that of the distance between the
-    field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
-    show there alone; less .1 px in quadrature; m how far what stands above the ground would move the field, where it
-    is seen to lean (`heights`). It speaks for ground with texture.
+    CE90 = max(sqrt(max(1.2 h, r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the
+    distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that
+    of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands above
+    the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between the
+    field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share show
+    there alone; less .1 px in quadrature. It speaks for ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -331,7 +332,7 @@ def _measure_ce90(fit: Fit, measured: Measured, sure: NDArray[np.bool_], trace: 
     kinds = float(differ[order][np.searchsorted(below, 0.9 * below[-1])])
     trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise, kinds_px=kinds)
     by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
-    known = _CE90_FLOOR_PX**2 + (_CE90_LEAN * measured.lean_px) ** 2
+    known = _CE90_FLOOR_PX**2 + min(_CE90_LEAN * measured.lean_px, _MOST_LEAN_PX) ** 2
     seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + known))
     return max(seen, _CE90_KINDS * _excess(kinds, _KINDS_FLOOR_PX))
 
