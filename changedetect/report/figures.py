@@ -37,7 +37,7 @@ def caption(place: str, scene: Scene | Mapping[str, Any]) -> str:
         time, sensor, gsd_m = scene["datetime"], scene.get("sensor"), scene["gsd_m"]
     else:
         time, sensor, gsd_m = scene.acquired, scene.sensor, scene.gsd_m
-    said = [place, f"{pd.Timestamp(time):%Y-%m-%d %H:%M} UTC", *([sensor] if sensor else []), f"{gsd_m:g} m"]
+    said = [place, f"{pd.Timestamp(time):%Y-%m-%d %H:%M} UTC", *([sensor] if sensor else []), f"{gsd_m:.3g} m"]
     return ", ".join(said)
 
 
