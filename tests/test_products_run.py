@@ -113,7 +113,8 @@ def test_what_readers_should_know_is_a_warning_of_the_run(tmp_path):
         assert any(text.startswith("shot: approximate, not measured") for text in series.warnings)
 
 
-def test_a_picture_is_compared_with_measured_numbers_by_structure(tmp_path):
+def measured_and_picture():
+    """Reflectance-like numbers in four bands, and a later picture of the place with something bright in it."""
     rng = np.random.default_rng(5)
     ground = 900 + 250 * gaussian_filter(rng.normal(size=(SIDE, SIDE)), 3) * 8 + 30 * rng.normal(size=(SIDE, SIDE))
     later = ground + 30 * rng.normal(size=ground.shape)
@@ -121,8 +122,31 @@ def test_a_picture_is_compared_with_measured_numbers_by_structure(tmp_path):
     bands = np.stack([0.8 * ground, ground, 1.1 * ground, 1.4 * ground]).clip(1, 9999).astype(np.uint16)
     low, high = np.percentile(later, (1, 99.5))
     picture = np.round(1 + 254 * np.clip((later - low) / (high - low), 0, 1) ** 0.7)
+    return bands, np.stack([picture] * 3).astype(np.uint8)
+
+
+def test_what_a_screenshot_shows_is_flagged_as_approximate(tmp_path):
+    bands, picture = measured_and_picture()
+    write(tmp_path / "measured.tif", bands)
+    Image.fromarray(np.moveaxis(picture, 0, 2)).save(tmp_path / "shot.png")
+    rows = [[*PLACE @ spot, *spot] for spot in ((10, 10), (150, 12), (148, 150), (9, 140))]
+    entries = (
+        "[{path: measured.tif, datetime: 2024-09-01, bands: [blue, green, red, nir]}, "
+        f"{{path: shot.png, datetime: 2024-09-13, crs: 'EPSG:32652', gcps: {json.dumps(rows)}}}]"
+    )
+    report = run(aoi_file(tmp_path, scenes=entries), RunOptions(out=tmp_path / "out", workers=1))
+    (feature,) = json.loads((tmp_path / "out/changes.geojson").read_text())["features"]
+    assert {"approximate", "structure_data"} <= set(feature["properties"]["flags"])
+    assert any(text.startswith("shot: approximate, not measured") for text in report.warnings)
+    record = json.loads((tmp_path / "out/run.json").read_text())
+    assert record["reference"] == "measured"
+    assert record["scenes"][1]["cautions"][0].startswith("approximate, not measured")
+
+
+def test_a_picture_is_compared_with_measured_numbers_by_structure(tmp_path):
+    bands, picture = measured_and_picture()
     write(tmp_path / "measured_20240901.tif", bands)
-    write(tmp_path / "picture_20240913.tif", np.stack([picture] * 3).astype(np.uint8))
+    write(tmp_path / "picture_20240913.tif", picture)
     aoi = load_aoi(aoi_file(tmp_path))
     config = load_config(aoi)
     with gathered(aoi, RunOptions()) as series:
