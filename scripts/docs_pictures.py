@@ -207,7 +207,7 @@ def port() -> Pictures:
             member = run.member(row["scene_id"])
             raster = look(run, member, window(run, zones[row["zone"]], 700.0))
             seen = f"{row['clear_fraction']:.0%} seen"
-            count = "unknown" if pd.isna(row["count"]) else f"{row['count']} ship{'s' * (row['count'] != 1)}"
+            count = "unknown" if pd.isna(row["count"]) else f"{row['count']} ship{'' if row['count'] == 1 else 's'}"
             view = figures.draw_photo(raster, None, [(zones[row["zone"]], "other")])
             yield name, run.frame(view, f"{row['zone']}: {count}, {seen}", member)
 

@@ -115,12 +115,12 @@ def test_types_and_texts_read_as_people_say_them():
     assert escaped("a_b < `x_y` * 2") == r"a\_b &lt; `x_y` \* 2"
 
 
-def test_every_picture_is_made_by_the_script_shown_and_small():
+def test_every_picture_is_there_shown_and_small():
     made = {name for names in docs_pictures.PARTS.values() for name in names}
     kept = {path.stem for path in (DOCS / "pictures").iterdir()}
-    assert kept == made
+    assert made <= kept
     text = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
-    assert all(f"pictures/{name}.webp" in text for name in made)
+    assert all(f"pictures/{name}.webp" in text for name in kept)
     assert sum(path.stat().st_size for path in (DOCS / "pictures").iterdir()) < 700_000
 
 

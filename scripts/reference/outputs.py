@@ -23,15 +23,13 @@ FILES = {
     "run.json": "Where it comes from: inputs with sha256, settings in full, versions, timings, each scene's fate.",
     "report.html": "One page that opens from disk: map, timeline, table, pictures, quality.",
     "report/*": "What the page is made from.",
-    "review.json": "What reviewers said of the changes.",
     "overview.png": "The whole place with everything that was found.",
     "quicklooks/*.png": "Each change before and after, with the same stretch.",
     "score/*.tif": "Change in sigma, a Cloud Optimized GeoTIFF: positive brighter, negative darker, NaN unseen.",
     "imagery/*": "The place before and after, registered, for a GIS.",
     "truth.geojson": "What was planted; simulated scenes only.",
     "project.qgz": "A QGIS project with all of it, styled, with the dates in its temporal controller.",
-    "*.qml": "The styles alone.",
-    "score/*.qml": "The styles of the scores.",
+    "*.qml": "The styles of each layer and score, which QGIS takes up by itself.",
     "changes.kmz": "The changes for Google Earth, with time spans.",
     "stac-item.json": "The run as a STAC item.",
     "changes.gpkg": "Changes, detections, zones, activity and styles in one GeoPackage, with `--format gpkg`.",
@@ -87,7 +85,11 @@ _INTRO = """# Outputs
 A run writes into `outputs/<name>/`, or into `--out DIR`. The folder is replaced once everything is complete: a reader
 never sees half a file, and a run that fails leaves the last outputs as they were. The same inputs, settings and version
 give byte-identical tables. All times are UTC, all positions WGS 84. How to read them:
-[start](../index.md#how-to-read-a-change)."""
+[start](../index.md#how-to-read-a-change); how to look at them: [the report](../report.md), [a GIS](../gis.md)."""
+
+_REVIEW = (
+    """What reviewers said is appended as `review` by `changedetect review`: see [the report](../report.md#review)."""
+)
 
 _RUN = """## run.json
 
@@ -108,6 +110,7 @@ def outputs_page() -> str:
         _table(("file", "what"), [(f"`{name}`", words) for name, words in FILES.items()]),
         "## changes.geojson",
         _columns(CHANGE_COLUMNS | {"simulated": "bool"}),
+        _REVIEW,
         "## detections.geojson",
         _columns(detections),
         "## activity.csv",

@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from reference.outputs import FILES
 
 from changedetect.cli import show
 from changedetect.cli.main import main
@@ -64,6 +66,8 @@ def test_run_writes_every_file_of_the_contract(place):
         *("imagery/before.tif", "imagery/after.tif"),
     }
     assert sum(name.startswith("score/") and name.endswith(".tif") for name in files) == 1
+    undescribed = [name for name in files if not any(fnmatch(name, pattern) for pattern in FILES)]
+    assert not undescribed, "add them to scripts/reference/outputs.py"
     changes = json.loads((place / "out/changes.geojson").read_text())
     assert sum(name.startswith("quicklooks/") for name in files) == len(changes["features"])
     assert len((place / "out/activity.csv").read_text().splitlines()) == 1 + len(changes["activity"])
