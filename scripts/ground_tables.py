@@ -35,7 +35,7 @@ from changedetect.steps.classify.learned import RULES
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("scenes", "scores", "tables")
-LOW = ("detect.object_sigma=6", "classify.ground.learned=false")
+LOW = ("detect.object_sigma=6", "classify.ground.learned=false", "classify.min_other_sigma=0")
 """Slightly below the thresholds in force, so that there is something false to learn from."""
 
 SEASONS = (

@@ -160,7 +160,9 @@ def fit_knots(shares: np.ndarray, table: Table) -> np.ndarray:
     said = 1 + shares[:, 1:].argmax(axis=1)
     share = shares[np.arange(len(said)), said]
     right = (said == truth).astype(float)
-    fitted = IsotonicRegression(y_min=0.0, y_max=SUREST).fit(share, right, sample_weight=_by_world(table))
+    fitted = IsotonicRegression(y_min=0.0, y_max=SUREST, out_of_bounds="clip").fit(
+        share, right, sample_weight=_by_world(table)
+    )
     at = np.linspace(0.0, 1.0, 21)
     wide = np.array([fitted.predict(np.clip(at + d, 0, 1)) for d in np.linspace(-0.05, 0.05, 11)]).mean(axis=0)
     return np.stack([at, wide]).astype(np.float32)

@@ -13,7 +13,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.tables import MEASURE_COLUMNS, geo_table
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.explain import ExplainParams, View, explain, trim_shadows
-from changedetect.steps.explain.shadows import kept_along, swept
+from changedetect.steps.explain.shadows import casts_shadow, kept_along, swept
 
 SIDE = 128
 BANDS = ("blue", "green", "red", "nir")
@@ -164,3 +164,23 @@ def test_a_roof_in_a_duller_colour_beside_a_shadow_is_not_explained() -> None:
     found = explain(outlines((80, 100, 50, 80)), raster(now), baseline(house(SEPTEMBER)), (NOVEMBER, SEPTEMBER), PARAMS)
     assert found["flags"].iloc[0] == ("small",)
     assert found["features"].iloc[0]["moved_shadow"] < 0.2
+
+
+def test_a_slot_keeps_its_width_whatever_the_sun() -> None:
+    labels = np.zeros((SIDE, SIDE), np.int32)
+    labels[60:64, 20:100] = 1
+    image = painted(plain(), (60, 64), (20, 100), GROUND * SHADOW)
+    trimmed = trim_shadows(labels, raster(image), baseline(plain(1)), SAME, PARAMS)
+    assert (trimmed == labels).all()
+
+
+def test_a_new_shadow_behind_a_thing_counts_for_it_and_one_towards_the_sun_against() -> None:
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[60:70, 50:70] = True
+    ring = np.zeros_like(mask)
+    ring[40:90, 30:90] = True
+    ring[56:80, 46:74] = False
+    after = painted(plain(), (70, 76), (50, 70), GROUND * SHADOW)
+    assert casts_shadow((plain(1), after), mask, ring, (5.0, 0.0), PARAMS) > 0.6
+    assert casts_shadow((plain(1), after), mask, ring, (-5.0, 0.0), PARAMS) < -0.6
+    assert casts_shadow((plain(1), plain()), mask, ring, (5.0, 0.0), PARAMS) == 0

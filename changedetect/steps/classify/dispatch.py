@@ -48,6 +48,9 @@ class ClassifyParams:
 
     min_confidence: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     """Below this a proposal is no better than `other`."""
+    min_other_sigma: Annotated[float, Field(ge=0.0)] = 5.5
+    """What stands out from the ground around it alone, and differs by less than this from what the scene's own changes
+    predict, is no `other`: crowns and hedges are among it."""
     ground: GroundParams = dataclass_field(default_factory=GroundParams)
     """Rules of trench, hut and equipment."""
     vessel: VesselParams = dataclass_field(default_factory=VesselParams)
@@ -104,7 +107,7 @@ def classify(
     rows = []
     for i, row in enumerate(detections.to_dict("records")):
         decided = decide(i, places[i][0], proposals, params.min_confidence, row["status"] == "disappeared")
-        if decided is not None:
+        if decided is not None and (decided["class"] != "other" or _differs(row, params)):
             rows.append(row | sides_of(decided["class"], row) | decided | {"zone": places[i][1], "change_id": None})
             rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
     return geo_table(rows, DETECTION_COLUMNS, crs)
@@ -118,6 +121,12 @@ def _propose(
     found = propose(detections, raster, baseline, getattr(params, field))
     require_columns(found, PROPOSAL_COLUMNS, f"proposal of {name}")
     return found
+
+
+def _differs(row: dict[str, Any], params: ClassifyParams) -> bool:
+    """Return whether a detection is more than local contrast."""
+    f = row["features"]
+    return bool(f.get("local_sigma", 0.0) <= 0 or f.get("high_sigma", np.inf) >= params.min_other_sigma)
 
 
 def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple[set[str], str | None]]:

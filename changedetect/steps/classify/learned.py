@@ -21,6 +21,8 @@ MEASURED = (
     *("nir_change", "red_blue_change", "ndvi_before", "ndvi_change", "texture_before", "texture_after"),
     *("change_spread", "evenness", "rim_dark", "rim_bright", "middle_change"),
     *("slot_depth", "slot_fraction", "slot_extent", "row_peaks", "row_spacing_m"),
+    *("local_sigma", "local_mean", "local_ring", "local_over_ring", "local_clutter"),
+    *("local_contrast", "local_bright", "local_dark", "patch_sigma", "edge_gain", "kept_sigma"),
     *("near_count", "like_count", "near_gap_m"),
 )
 """Features as `measure` and `group` name them."""
@@ -29,7 +31,7 @@ DERIVED = (
     *("group_parts", "area_m2", "gsd_m", "width_px", "modified", "disappeared", "own_darkness"),
     *(f"{name}_margin" for name in RULES),
 )
-EXPLAINED = ("moved_shadow", "shift_gain", "lean_gain")
+EXPLAINED = ("moved_shadow", "shift_gain", "lean_gain", "casts")
 """What light, view or misregistration explain of it; 0 where their angles are not known."""
 FEATURES = MEASURED + DERIVED + EXPLAINED
 CLASSES = ("none", *RULES)

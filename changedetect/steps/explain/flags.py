@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.features import geometry_mask
 
 from changedetect.core.tables import MEASURE_COLUMNS, require_columns
-from changedetect.steps.explain.shadows import Reach, light_change, shadow_reach, tint_of
+from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, tint_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
 from changedetect.steps.explain.view import View, differ
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from changedetect.core.results import Baseline
     from changedetect.steps.explain.params import ExplainParams
     from changedetect.steps.explain.shifts import Shift
+    from changedetect.steps.explain.view import Step
 
     Plane = NDArray[np.float32]
 
@@ -72,9 +73,11 @@ def explain(
     reach = shadow_reach(raster, baseline, moved, params) if moved is not None else None
     leans = _leans(views, gsd_m, params)
     images = _images(raster, baseline, shade or {})
+    step = views[0].shadow
+    cast = None if step is None else (step[0] * params.cast_height_m / gsd_m, step[1] * params.cast_height_m / gsd_m)
     flags, features = [], []
     for row in detections.to_dict("records"):
-        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params)
+        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, cast)
         flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
         features.append({**row["features"], **{name: round(value, 6) for name, value in shares.items()}})
     explained = detections.copy()
@@ -106,13 +109,14 @@ def _explain_one(
     reach: Reach | None,
     leans: list[Shift],
     params: ExplainParams,
+    cast: Step | None = None,
 ) -> dict[str, float]:
     raster, (before, after, tint) = images
     rows, cols = _window(geometry, raster)
     grid = raster.grid.crop(rows, cols)
     mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
     if not mask.any():
-        return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0}
+        return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0, "casts": 0.0}
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     ring = ~wide & np.asarray(raster.valid[rows, cols])
     then, now = before[:, rows, cols], after[:, rows, cols]
@@ -125,6 +129,7 @@ def _explain_one(
         "moved_shadow": shadow,
         "shift_gain": shift_gain(then, now, wide, ring, around(params.max_shift_px)),
         "lean_gain": shift_gain(then, now, wide, ring, leans) if leans else 0.0,
+        "casts": casts_shadow((then, now), mask, ring, cast, params) if cast is not None else 0.0,
     }
 
 

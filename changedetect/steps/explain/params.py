@@ -45,3 +45,9 @@ class ExplainParams:
     """Gaps between parked vehicles up to this are part of the group."""
     dark_object_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.7
     """An object that looks like shadow over this share is itself a dark thing."""
+    line_width_m: Annotated[float, Field(gt=0.0)] = 6.5
+    """Dark things that are nowhere broader than this (a row of lorries is) ..."""
+    line_aspect: Annotated[float, Field(gt=0.0)] = 5.0
+    """... and cover this many times the square of their width are slots: they cast nothing, and nothing is cut off."""
+    cast_height_m: Annotated[float, Field(gt=0.0)] = 2.0
+    """Height at which the shadow of a new thing is looked for: tents and vehicles have it, huts more."""

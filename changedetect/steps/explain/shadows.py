@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VISIBLE = ("blue", "green", "red", "pan")
 _CELL_M = 8.0
+_LEAST_RING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,27 @@ def light_change(before: Plane, after: Plane, ring: Mask, tint: Plane, params: E
     apart = np.abs(change - common * tint[:, None, None]).max(axis=0)
     alike = apart < params.colour_share * np.abs(common) + params.colour_floor
     return np.asarray(common, np.float32), np.asarray(alike & (np.abs(common) > params.min_darkening))
+
+
+def casts_shadow(
+    images: tuple[Plane, Plane], mask: Mask, ring: Mask, tip: tuple[float, float], params: ExplainParams
+) -> float:
+    """Return how much more of the ground a shadow's step behind an object darkened than of that towards the sun, -1..1.
+
+    `images` are before and after, (band, row, col); `tip` is where the shadow of its top ends, (row, col) pixels.
+    """
+    if ring.sum() < _LEAST_RING:
+        return 0.0
+    before, after = (np.maximum(image.mean(axis=0), 1e-6) for image in images)
+    change = np.log(after / before)
+    darker = change - float(np.median(change[ring])) < -params.min_darkening
+    body = mask.astype(np.uint8)
+    near = cv2.dilate(body, np.ones((3, 3), np.uint8)) > 0
+    shares = []
+    for sign in (1, -1):
+        side = (swept(body, (sign * tip[0], sign * tip[1])) > 0) & ~near
+        shares.append(float(darker[side].mean()) if side.any() else 0.0)
+    return shares[0] - shares[1]
 
 
 def tint_of(shade: Mapping[str, float], bands: Sequence[str]) -> Plane:

@@ -28,24 +28,30 @@ def shift_gain(before: Plane, after: Plane, window: Mask, ring: Mask, shifts: It
         return 0.0
     low, high = np.median(before[:, ring], axis=1), np.median(after[:, ring], axis=1)
     alike = (before * np.clip(high / np.maximum(low, 1e-6), 0.2, 5.0)[:, None, None]).astype(np.float32)
-    scatter = np.maximum(1.4826 * np.median(np.abs(after - alike)[:, ring], axis=1), 1e-6)[:, None]
-    unmoved = _energy(alike, after, window, scatter)
+    scatter = np.maximum(1.4826 * np.median(np.abs(after - alike)[:, ring], axis=1), 1e-6)[:, None, None]
+    # Bands last: cv2 moves up to four at once.
+    then, now = (np.ascontiguousarray((planes / scatter).transpose(1, 2, 0), np.float32) for planes in (alike, after))
+    goal = now[window]
+    unmoved = _energy(then, goal, window)
     if unmoved <= 0:
         return 0.0
-    least = min((_energy(_moved(alike, shift), after, window, scatter) for shift in shifts), default=unmoved)
+    least = min((_energy(_moved(then, shift), goal, window) for shift in shifts), default=unmoved)
     return max(0.0, 1.0 - least / unmoved)
 
 
-def _energy(before: Plane, after: Plane, window: Mask, scatter: Plane) -> float:
-    return float((((after - before)[:, window] / scatter) ** 2).sum())
+def _energy(moved: Plane, goal: Plane, window: Mask) -> float:
+    left = (moved[window] - goal).ravel()
+    return float(left @ left)
 
 
 def _moved(planes: Plane, shift: Shift) -> Plane:
     move = np.array([[1, 0, shift[1]], [0, 1, shift[0]]], np.float32)
-    size = (planes.shape[2], planes.shape[1])
-    return np.stack(
-        [cv2.warpAffine(p, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for p in planes]
-    )
+    size = (planes.shape[1], planes.shape[0])
+    parts = [
+        cv2.warpAffine(planes[..., k : k + 4], move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for k in range(0, planes.shape[2], 4)
+    ]
+    return np.concatenate([part.reshape(*planes.shape[:2], -1) for part in parts], axis=2)
 
 
 def around(radius_px: float) -> list[Shift]:

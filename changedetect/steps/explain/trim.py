@@ -76,9 +76,18 @@ def trim_shadows(
         ring = ~wide & np.asarray(raster.valid[rows, cols]) & (labels[rows, cols] == 0)
         common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tint, params)
         shadow = alike & (common < -params.min_darkening)
+        if _is_line(mask, gsd_m, params):
+            continue
         if (mask & shadow).sum() > params.dark_object_share * mask.sum():
             result[rows, cols][mask & ~_without_rim(mask, tip, gsd_m, params)] = 0
     return result
+
+
+def _is_line(mask: Mask, gsd_m: float, params: ExplainParams) -> bool:
+    """Return whether an object is long and thinner than vehicles are: a slot is dark all over, and casts nothing."""
+    inside = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)
+    width = (2 * float(inside.max()) - 1) * gsd_m
+    return width < params.line_width_m and float(mask.sum()) * gsd_m**2 > params.line_aspect * width**2
 
 
 def _without_rim(mask: Mask, tip: tuple[float, float], gsd_m: float, params: ExplainParams) -> Mask:

@@ -66,6 +66,57 @@ def _log_change(crop: Crop) -> dict[str, float]:
     return found
 
 
+def describe_local(crop: Crop, params: MeasureParams) -> dict[str, float]:
+    """Return how the object stands out from the ground around it as it did not before, and its outline with it."""
+    inside = crop.contrast[crop.mask]
+    strength = crop.local[crop.mask]
+    enough, told = crop.ring.sum() >= _MIN_RING, bool(crop.kept.any())
+    ring = crop.local[crop.ring] if enough else np.zeros(1, np.float32)
+    return {
+        "local_sigma": float(np.quantile(strength, 0.95)),
+        "local_mean": float(strength.mean()),
+        "local_ring": float(np.median(ring)),
+        "local_over_ring": float(np.median(strength)) / max(float(np.quantile(ring, 0.9)), 1.0),
+        "local_clutter": float((ring > params.clutter_sigma).mean()),
+        "local_contrast": float(np.median(inside)),
+        "local_bright": float((inside > params.changed_light).mean()),
+        "local_dark": float((inside < -params.changed_light).mean()),
+        "patch_sigma": _over_patches(crop),
+        "edge_gain": _edge_gain(crop) if told else 0.0,
+        "kept_sigma": float(np.median(crop.kept[crop.mask])),
+    }
+
+
+def _over_patches(crop: Crop) -> float:
+    """Return the object's mean change of contrast over the scatter of patches of its width in the ring around it."""
+    if crop.ring.sum() < _MIN_RING:
+        return 0.0
+    side = 2 * max(1, round(0.5 * np.sqrt(float(crop.mask.sum())) / 2)) + 1
+    weight = cv2.boxFilter(crop.ring.astype(np.float32), -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+    total = cv2.boxFilter(crop.contrast * crop.ring, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
+    patches = (total / np.maximum(weight, np.float32(1e-6)))[crop.ring]
+    middle = float(np.median(patches))
+    scatter = max(1.4826 * float(np.median(np.abs(patches - middle))), 0.01)
+    return abs(float(crop.contrast[crop.mask].mean()) - middle) / scatter
+
+
+def _edge_gain(crop: Crop) -> float:
+    """Return the log ratio of the steepness of the image across the outline, after over before."""
+    mask = crop.mask.astype(np.uint8)
+    box = np.ones((3, 3), np.uint8)
+    rim = (cv2.dilate(mask, box) - cv2.erode(mask, box, borderValue=0)) > 0
+    if not rim.any():
+        return 0.0
+    steep = []
+    for planes in (crop.before, crop.after):
+        visible = crop.visible(planes)
+        level = np.log(np.maximum(visible, max(VISIBLE_MIN * float(np.median(visible)), 1e-6)))
+        dx = cv2.Sobel(level, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+        dy = cv2.Sobel(level, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+        steep.append(float(np.median(np.hypot(dx, dy)[rim])) + 0.01)
+    return float(np.log(steep[1] / steep[0]))
+
+
 def describe_rim(crop: Crop, params: MeasureParams) -> dict[str, float]:
     """Return the shares of the ground just outside that darkened and brightened: a tall thing has its shadow there."""
     radius = max(1, round(params.rim_m / crop.gsd_m))

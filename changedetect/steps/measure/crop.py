@@ -41,6 +41,12 @@ class Crop:
     light: Plane
     free: Plane
     """Score with every darkening explained by light; the score itself where that is not at hand."""
+    local: Plane
+    """Local contrast that is new, in sigma; 0 where it was not told."""
+    contrast: Plane
+    """The same of brightness, log units."""
+    kept: Plane
+    """Whole change over a floor of noise, in sigma; 0 where it was not told."""
     row: int
     """First row and column in the scene."""
     col: int
@@ -72,6 +78,7 @@ def cut_objects(
         ring = near & ~touch & (labels[rows, cols] == 0) & usable
         parts = (before[:, rows, cols], after[:, rows, cols])
         planes = (score.band("score")[rows, cols], score.band("light")[rows, cols], free[rows, cols])
+        local, contrast, kept = (_band(score, name)[rows, cols] for name in ("local", "contrast", "kept"))
         allowed = usable & ((labels[rows, cols] == 0) | mask)
         mask = compact_core(mask, planes[2], gsd_m, params)
         core = without_shadow(mask, planes[1], planes[2], params)
@@ -80,7 +87,15 @@ def cut_objects(
             shadow = near & usable & ~core & shadow_like(core, planes[1], planes[2], params)
         refined = refine(core, (shadow, ring), allowed, parts, params)
         edge = _at_edge(mask, rows, cols, labels.shape, usable)
-        yield label, Crop(refined, ring, *parts, *planes, rows.start, cols.start, gsd_m, edge, bands)
+        yield (
+            label,
+            Crop(refined, ring, *parts, *planes, local, contrast, kept, rows.start, cols.start, gsd_m, edge, bands),
+        )
+
+
+def _band(score: Raster, name: str) -> Plane:
+    """Return a band of the score, zeros where it has none of that name."""
+    return score.band(name) if name in score.bands else np.broadcast_to(np.float32(0), score.grid.shape)
 
 
 def _boxes(labels: NDArray[np.int32], margin: int) -> Iterator[tuple[int, tuple[slice, slice]]]:

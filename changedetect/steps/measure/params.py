@@ -40,6 +40,8 @@ class MeasureParams:
     """Width of the ground beside an object where the shadow it casts begins: a hut's is 2 to 5 m long."""
     changed_light: Annotated[float, Field(gt=0.0)] = 0.25
     """Relative change of brightness beyond which a pixel counts as brightened or darkened."""
+    clutter_sigma: Annotated[float, Field(gt=0.0)] = 3.0
+    """Local contrast from which ground around an object is itself cluttered: crowns, yards."""
     thick_m: Annotated[float, Field(gt=0.0)] = 3.5
     """Parts of an object that an opening of this diameter keeps are thick: wider than a trench with one bank."""
     slot_width_m: Annotated[float, Field(gt=0.0)] = 3.5

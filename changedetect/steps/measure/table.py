@@ -76,6 +76,7 @@ def measure_object(crop: Crop, unit: str, params: MeasureParams) -> dict[str, An
     features |= looks.describe_light(crop, params)
     features |= looks.describe_slot(crop, rectangle, skeleton, params)
     features |= around.describe_evidence(crop) | around.describe_colour(crop) | around.describe_rim(crop, params)
+    features |= around.describe_local(crop, params)
     features |= around.describe_outline(crop, skeleton)
     line = features["elongation"] >= params.line_elongation and features["fill"] < 0.85
     length = max(skeleton.longest_px, rectangle.length_px) if line else features["even_length_m"] / gsd_m

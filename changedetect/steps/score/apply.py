@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from changedetect.core.raster import Raster
-from changedetect.steps.score import evidence, fields, predict
+from changedetect.steps.score import evidence, fields, local, predict
 from changedetect.steps.score.state import ScoreModel
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def halo_px(params: ScoreParams, gsd_m: float) -> int:
         predict.VARIANCE_SIGMA_PX
     )
     shadow = 2 * core_px(params, gsd_m) + math.ceil(1.1 * params.shadow_reach_m / gsd_m) + 3
-    return max(first + max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1, shadow)
+    first += max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1
+    return max(first, shadow, local.reach_px(params, gsd_m))
 
 
 def core_px(params: ScoreParams, gsd_m: float) -> int:
@@ -55,6 +56,8 @@ def core_px(params: ScoreParams, gsd_m: float) -> int:
 
 def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
     """Return the signed score, the change of light and the light-free score, bands ("score", "light", "free"), float32.
+
+    In fine scenes three more: "local", "contrast" and "kept", see `local.local_contrast`.
 
     Parameters
     ----------
@@ -80,10 +83,15 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
     planes = _score_pair(pair, model, raster.grid, params)
+    bands: tuple[str, ...] = ("score", "light", "free")
+    if raster.grid.gsd_m <= params.contrast_max_gsd_m:
+        matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+        planes = (*planes, *local.local_contrast(matched, model.level, raster.grid.gsd_m, params))
+        bands = (*bands, "local", "contrast", "kept")
     data = np.ascontiguousarray(np.stack(planes)[:, :, : raster.grid.shape[1]])
     # Where the baseline was never clear the scene's own bits cannot say it.
     quality = raster.quality | np.where(baseline.valid, 0, 1).astype(np.uint16)
-    return Raster(data, quality, raster.grid, ("score", "light", "free"), "sigma")
+    return Raster(data, quality, raster.grid, bands, "sigma")
 
 
 def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
@@ -99,7 +107,7 @@ def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
     return predict.Pair(pair.bands, every(pair.before), every(pair.after), every(pair.spread), valid)
 
 
-def _score_pair(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> tuple[Plane, Plane, Plane]:
+def _score_pair(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> tuple[Plane, ...]:
     offset = model.pixel_offset(grid)
     shadows = find_shadows(pair, model, grid, params)
     pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)

@@ -71,3 +71,10 @@ class ScoreParams:
     neighbour's."""
     null_from_sigma: Annotated[float, Field(ge=0.0)] = 2.0
     """Other explanations are tried only for pixels above this."""
+    contrast_max_gsd_m: Annotated[float, Field(ge=0.0)] = 1.5
+    """Up to this pixel size local contrast is told too: in coarser pixels a hut is a speck of texture."""
+    contrast_window_m: Annotated[float, Field(gt=0.0)] = 30.0
+    """Side of the running median that local contrast is counted from: more than twice the width of a barrack or of a
+    trench with its banks, less than most fields."""
+    contrast_shift_px: Annotated[float, Field(ge=0.0)] = 0.35
+    """Misregistration that edges of the older date may show in local contrast: roofs and crowns lean."""
