@@ -134,14 +134,22 @@ def choose_reference(members: Sequence[Member], grid: Grid, config: Config, runn
             found=f"at most {max(clear):.0%} clear on {len(candidates)} scenes",
             hint="a later baseline.until, or scenes with less cloud",
         )
-    # What nothing ties to the ground would pull all the others off it.
-    usable = [
-        (not m.scene.is_placed, m.factor, -c, m.scene.acquired)
-        for m, c in zip(candidates, clear, strict=True)
-        if c >= max(clear) / 2
-    ]
-    best = min(usable)
-    return next(m for m in candidates if (m.factor, m.scene.acquired) == (best[1], best[3]))
+    return best_reference(candidates, clear)
+
+
+def best_reference(candidates: Sequence[Member], clear: Sequence[float]) -> Member:
+    """Return the candidate, of those at least half as clear as the clearest, that the others are best registered to.
+
+    Optical before radar, tied to the ground before not: radar would leave all optical scenes out, and what nothing ties
+    down would pull them off the ground. Then the finest, the clearest, the first.
+    """
+
+    def rank(pair: tuple[Member, float]) -> tuple[bool, bool, int, float, Any]:
+        member, share = pair
+        return is_radar(member.scene), not member.scene.is_placed, member.factor, -share, member.scene.acquired
+
+    usable = [pair for pair in zip(candidates, clear, strict=True) if pair[1] >= max(clear) / 2]
+    return min(usable, key=rank)[0]
 
 
 def _clear_fraction(member: Member, grid: Grid, config: Config) -> float:

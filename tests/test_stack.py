@@ -8,7 +8,7 @@ from changedetect.core.grid import Grid
 from changedetect.core.results import Warp
 from changedetect.core.scene import Scene
 from changedetect.errors import RegistrationError
-from changedetect.stack import choose_grids, plan_members, require_usable
+from changedetect.stack import best_reference, choose_grids, plan_members, require_usable
 
 GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
 
@@ -45,3 +45,14 @@ def test_a_series_too_inexact_says_which_limit_would_do():
     late = replace(late, warp=warp, reason=f"registration abstained: {warp.reason}")
     with pytest.raises(RegistrationError, match=r"try: --set register\.max_ce90_px=2\.5 compares"):
         require_usable([first, late])
+
+
+def test_the_reference_is_optical_and_tied_to_the_ground_before_it_is_fine():
+    fields = ({"unit": "amplitude"}, {"is_placed": False}, {}, {})
+    members = series(0.3, 0.5, 3.0, 6.0, baseline=4)
+    members = [replace(m, scene=replace(m.scene, **more)) for m, more in zip(members, fields, strict=True)]
+    assert best_reference(members, [1.0] * 4).scene.id == "2"
+    assert best_reference(members[:2], [1.0] * 2).scene.id == "1"
+    assert best_reference(members[:1], [1.0]).scene.id == "0"
+    assert best_reference(members, [1.0, 1.0, 0.4, 0.9]).scene.id == "3", "a clouded one is none"
+    assert best_reference(members[2:], [0.8, 1.0]).scene.id == "2", "fine before clear"
