@@ -20,8 +20,8 @@ from changedetect.errors import OutputError
 def locked(target: str | Path) -> Iterator[None]:
     """Hold the lock of an output folder, kept beside it as ``.<name>.lock``.
 
-    The operating system lets go of it when its owner ends, however that ends, so a lock is never stale; the file
-    that stays behind says who had it last.
+    The operating system lets go of it when its owner ends, however that ends, so a lock is never stale; a file that
+    a killed run leaves behind says who had it last, and blocks nobody.
 
     Raises
     ------
@@ -32,15 +32,35 @@ def locked(target: str | Path) -> Iterator[None]:
     path = folder.parent / f".{folder.name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
+        stream = _opened(path, folder)
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", where=str(path), hint="--out elsewhere") from error
     with stream:
-        _take(stream, folder)
         try:
             yield
         finally:
-            fcntl.flock(stream, fcntl.LOCK_UN)
+            path.unlink(missing_ok=True)
+
+
+def _opened(path: Path, folder: Path) -> IO[str]:
+    while True:
+        stream = path.open("a+", encoding="utf-8")
+        try:
+            _take(stream, folder)
+            # the one before may have removed the file after it was opened here: then another could lock a new one
+            if _is_at(path, stream):
+                return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+
+
+def _is_at(path: Path, stream: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _take(stream: IO[str], folder: Path) -> None:

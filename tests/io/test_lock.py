@@ -51,7 +51,8 @@ def test_a_killed_run_blocks_nobody(tmp_path, holder):
 def test_the_same_process_may_take_it_again_after(tmp_path):
     for _ in range(2):
         with locked(tmp_path / "out"):
-            pass
+            assert (tmp_path / ".out.lock").exists()
+    assert list(tmp_path.iterdir()) == []  # nothing stays behind
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
