@@ -49,6 +49,7 @@ from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Member, Stack, build_stack, list_members, plan_members, read_member, require_memory
 from changedetect.steps.classify import classify
+from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
@@ -249,9 +250,25 @@ def describe_changes(
         labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
     )
     measured = explain(measured, raster, baseline, views, config.explain, shade)
+    sharp = raster if raster is not pair.raster else sharper_before(member, pair, base_grid, reference, config)
+    if sharp is not None:
+        measured = add_outlines(measured, sharp)
     if scene.is_approximate or (reference is not None and reference.is_approximate):
         measured = measured.assign(flags=[(*flags, "approximate") for flags in measured["flags"]])
     return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
+
+
+def sharper_before(
+    member: Member, pair: Compared, base_grid: Grid, reference: Scene | None, config: Config
+) -> Raster | None:
+    """Return the reference on its own pixels, where it is much finer than what was compared and outlines count."""
+    if reference is None or "compact" not in pair.score.bands:
+        return None
+    factor = max(1, round(reference.gsd_m / base_grid.gsd_m))
+    if 2 * factor > member.compared:
+        return None
+    fine = Member(reference, True, factor, factor)
+    return read_member(fine, base_grid.coarsen(factor), config, pair.raster.bands)
 
 
 def tell_story(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 from pydantic import Field
 
+from changedetect.steps.classify.compact import chances_of_huts
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.learned import as_values, describe_row
 
@@ -96,6 +97,10 @@ class GroundParams:
     """Whether what was learned from simulated scenes decides (within the limits of size above), or the rules alone."""
     min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """A class less likely than this, as learned, is not told: more often than not it would be wrong."""
+    compact_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """Share of the trees that must say hut there where both dates are that coarse: crowns and shadows are as small."""
+    outline_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.55
+    """The same where one of the dates is much finer, and shows an outline."""
     veto_margin: Annotated[float, Field(ge=0.0)] = 2.0
     """How far, in units of their softness, sizes may lie beyond their limits before a class is ruled out."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
@@ -106,19 +111,23 @@ class GroundParams:
     """Smaller detections are flagged `small`: their shape is a handful of pixels."""
 
 
-def propose_trench(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
+def propose_trench(
+    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: GroundParams
+) -> pd.DataFrame:
     """Return how likely each detection is a trench: a line with banks, not a filled rectangle."""
-    return _propose(detections, "trench", params)
+    return _propose(detections, (raster, baseline), "trench", params)
 
 
-def propose_hut(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
+def propose_hut(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: GroundParams) -> pd.DataFrame:
     """Return how likely each detection is a hut: a compact rectangle, not mostly darkened."""
-    return _propose(detections, "hut", params)
+    return _propose(detections, (raster, baseline), "hut", params)
 
 
-def propose_equipment(detections: gpd.GeoDataFrame, _r: Raster, _b: Baseline, params: GroundParams) -> pd.DataFrame:
+def propose_equipment(
+    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: GroundParams
+) -> pd.DataFrame:
     """Return how likely each detection is equipment: dark blobs, rows of peaks, or groups of like parts."""
-    return _propose(detections, "equipment", params)
+    return _propose(detections, (raster, baseline), "equipment", params)
 
 
 def describe(row: Mapping[str, Any], params: GroundParams) -> list[float] | None:
@@ -263,13 +272,20 @@ def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool
     return row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin
 
 
-def _propose(detections: gpd.GeoDataFrame, name: str, params: GroundParams) -> pd.DataFrame:
+def _propose(
+    detections: gpd.GeoDataFrame, images: tuple[Raster, Baseline], name: str, params: GroundParams
+) -> pd.DataFrame:
     table = detections.to_dict("records")
+    compact = chances_of_huts(table, *images, params) if name == "hut" else [None] * len(table)
     chances = [rule_confidence(row, name, params) for row in table]
     rows = []
-    for row, by_rules, learned in zip(table, chances, learned_confidence(table, params), strict=True):
+    both = zip(table, chances, learned_confidence(table, params), compact, strict=True)
+    for row, by_rules, learned, as_compact in both:
         number, low, high = count_items(row, params) if name == "equipment" else (1, 1, 1)
         confidence = by_rules if learned is None else learned[name] * (learned[name] >= params.min_chance)
+        if as_compact is not None:
+            # A hut of a few pixels has no shape to speak of: what it is beside the ground around it decides alone.
+            confidence = as_compact
         flags = _flags(row, params)
         rows.append({"confidence": confidence, "count": number, "count_low": low, "count_high": high, "flags": flags})
     columns = ["confidence", "count", "count_low", "count_high", "flags"]

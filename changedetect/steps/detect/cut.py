@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Labels = NDArray[np.int32]
 
+_BOX = np.ones((3, 3), np.uint8)
+
 
 def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectParams) -> Labels:
     """Return the labels of changed objects, int32 (row, col), 0 for background, 8-connected.
@@ -71,6 +73,10 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
     mask = mask | compact(free, mask, usable, (seed, grow), scale, params)
     if params.local_seed_sigma is not None and "local" in score.bands:
         mask = standing_out(mask, score, (baseline, raster), usable, rise[1], params)
+    if "compact" in score.bands:
+        cores = _cores(usable & (score.band("compact") > 0), scale, params)
+        # They stand apart from what they lie in: a field that was worked, the thing next to them.
+        mask = cores | (mask & ~(cv2.dilate(cores.astype(np.uint8), _BOX) > 0))
     count, labels = components(mask)
     return number(labels, np.arange(count) > 0)
 
@@ -102,4 +108,13 @@ def compact(
         sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
         fills = rows.size / float(sides.prod()) >= params.compact_fill
         keep[label] = fills and float(sides.min()) * gsd_m >= params.compact_width_m
+    return np.asarray(keep[labels])
+
+
+def _cores(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
+    """Return the pixels of compact things of a hut's size."""
+    count, labels = components(mask)
+    area = np.bincount(labels.ravel(), minlength=count) * gsd_m**2
+    keep = (area >= params.core_min_area_m2) & (area <= params.max_hole_m2)
+    keep[0] = False
     return np.asarray(keep[labels])

@@ -79,5 +79,7 @@ class DetectParams:
     """An object of the score that does not stand out over this share is a field with something in it."""
     local_edge_gain: float = 0.3
     """Log ratio of the steepness of their outline, after over before: crowns and hedges were there before."""
+    core_min_area_m2: Annotated[float, Field(ge=0.0)] = 27.0
+    """Of compact things, three pixels of 3 m: two are a car and its shadow, or a crown."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""

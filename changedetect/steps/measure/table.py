@@ -58,8 +58,14 @@ def measure(
         `tables.MEASURE_COLUMNS`, in the order of the labels; no object is no row. Outlines follow pixels and are valid.
     """
     rows = []
-    for _, crop in cut_objects(labels, score, raster, baseline, params):
+    compact = score.band("compact") if "compact" in score.bands else None
+    for label, crop in cut_objects(labels, score, raster, baseline, params):
         row = measure_object(crop, raster.unit, params)
+        if compact is not None:
+            part = slice(crop.row, crop.row + crop.mask.shape[0]), slice(crop.col, crop.col + crop.mask.shape[1])
+            own = labels[part] == label
+            row["features"]["compact_sigma"] = round(float(compact[part][own].max()), 6)
+            row["features"]["compact_area_m2"] = float(own.sum()) * crop.gsd_m**2
         row |= {"scene_id": scene_id, "acquired": acquired, "gsd_m": raster.grid.gsd_m}
         row["geometry"] = outline(crop, raster.grid.transform)
         rows.append(row)

@@ -11,6 +11,7 @@ import numpy as np
 
 from changedetect.core.raster import Raster
 from changedetect.steps.score import evidence, fields, local, predict
+from changedetect.steps.score.coarse_compact import LINEAR_UNITS, compact_evidence, compact_halo_px
 from changedetect.steps.score.state import ScoreModel
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def halo_px(params: ScoreParams, gsd_m: float) -> int:
         predict.VARIANCE_SIGMA_PX
     )
     shadow = 2 * core_px(params, gsd_m) + math.ceil(1.1 * params.shadow_reach_m / gsd_m) + 3
+    compact = compact_halo_px(params.compact, gsd_m) if params.compact.acts(gsd_m) else 0
     first += max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1
-    return max(first, shadow, local.reach_px(params, gsd_m))
+    return max(first, shadow, compact, local.reach_px(params, gsd_m))
 
 
 def core_px(params: ScoreParams, gsd_m: float) -> int:
@@ -83,15 +85,19 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
     planes = _score_pair(pair, model, raster.grid, params)
-    bands: tuple[str, ...] = ("score", "light", "free")
+    bands = ["score", "light", "free"]
     if raster.grid.gsd_m <= params.contrast_max_gsd_m:
         matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
         planes = (*planes, *local.local_contrast(matched, model.level, raster.grid.gsd_m, params))
-        bands = (*bands, "local", "contrast", "kept")
+        bands += ["local", "contrast", "kept"]
+    if params.compact.acts(raster.grid.gsd_m) and raster.unit in LINEAR_UNITS:
+        matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+        planes = (*planes, compact_evidence(matched, model.tolerance_px, raster.grid.gsd_m, params.compact))
+        bands.append("compact")
     data = np.ascontiguousarray(np.stack(planes)[:, :, : raster.grid.shape[1]])
     # Where the baseline was never clear the scene's own bits cannot say it.
     quality = raster.quality | np.where(baseline.valid, 0, 1).astype(np.uint16)
-    return Raster(data, quality, raster.grid, bands, "sigma")
+    return Raster(data, quality, raster.grid, tuple(bands), "sigma")
 
 
 def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:

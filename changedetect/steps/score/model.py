@@ -84,6 +84,8 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
             hint="a wider area, or clearer scenes in the baseline",
         )
     model = _start(raster, baseline, bands, params)
+    if params.compact.acts(raster.grid.gsd_m):
+        model = replace(model, tolerance_px=params.compact.tolerance * (ce90_px or 0.0))
     pair = predict.make_pair(raster, baseline, bands, model.scale, model.level)
     lattice = _Lattice(pair.valid, model.cell_px, params)
     model = _fit_prediction(pair, model, lattice, params)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from changedetect.steps.score.coarse_compact import CompactParams
 from changedetect.steps.score.coarse_params import CoarseParams
 
 
@@ -19,6 +20,8 @@ class ScoreParams:
     dates' kinds of ground. `auto`: coarse from `coarse.min_gsd_m` on, physical below."""
     coarse: CoarseParams = field(default_factory=CoarseParams)
     """Settings of the coarse method."""
+    compact: CompactParams = field(default_factory=CompactParams)
+    """Settings of the evidence of compact things, which the physical method can have beside its own from 1.5 m on."""
     max_samples: Annotated[int, Field(ge=10_000)] = 1_000_000
     """Pixels the model is estimated on, a regular lattice over the scene."""
     max_regression_samples: Annotated[int, Field(ge=1000)] = 20_000

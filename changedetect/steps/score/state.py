@@ -69,6 +69,8 @@ class ScoreModel:
     """Factor that gives the whitened residual its expected median."""
     scale_free: float = 1.0
     """The same after the common change of light is taken out."""
+    tolerance_px: float = 0.0
+    """Distance by which misregistration may move a thing, where compact things are looked for."""
     fields: dict[str, CoarseField] = field(default_factory=dict)
     """offset_0.. (relative, per band), bright_before, bright_after (60th percentiles), noise (relative level)."""
 

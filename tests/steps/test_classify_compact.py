@@ -1,0 +1,97 @@
+"""Huts of a few pixels: features by hand, and the forests that are shipped."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from score_scenes import GRASS, make_grid, paint
+from shapely.geometry import box
+
+from changedetect.core.raster import Raster
+from changedetect.steps.baseline import BaselineParams, fit_baseline
+from changedetect.steps.classify.compact import (
+    CLASSES,
+    FEATURES,
+    OUTLINE,
+    add_outlines,
+    chances_of_huts,
+    describe_compact,
+)
+from changedetect.steps.classify.forest import load_forest
+from changedetect.steps.classify.ground import GroundParams
+
+BANDS = ("blue", "green", "red", "nir")
+SIDE = 48
+ROOF = np.array([0.42, 0.44, 0.45, 0.48], np.float32)
+PLACE = np.broadcast_to(GRASS[:, None, None], (4, SIDE, SIDE)).copy()
+HUT = (20, 22, 24, 29)
+PARAMS = GroundParams()
+
+
+def raster_of(values: np.ndarray, gsd_m: float = 3.0) -> Raster:
+    return Raster.make(values, make_grid(values.shape[1], gsd_m), BANDS, "reflectance")
+
+
+def row_of(gsd_m: float = 3.0, **features: float) -> dict:
+    r0, r1, c0, c1 = HUT
+    x, y = 480_000.0, 4_800_000.0
+    shape = box(x + c0 * gsd_m, y - r1 * gsd_m, x + c1 * gsd_m, y - r0 * gsd_m)
+    return {"geometry": shape, "gsd_m": gsd_m, "area_m2": shape.area, "features": features}
+
+
+def described(before: np.ndarray, after: np.ndarray, **features: float) -> dict[str, float] | None:
+    baseline = fit_baseline([raster_of(before)], BaselineParams())
+    (values,) = describe_compact([row_of(**features)], raster_of(after), baseline)
+    return None if values is None else dict(zip(FEATURES + OUTLINE, values, strict=False))
+
+
+def test_contrasts_are_those_of_each_date_against_the_ground_around() -> None:
+    values = described(PLACE, paint(PLACE, HUT, ROOF), compact_sigma=20.0, compact_area_m2=90.0)
+    assert values is not None
+    assert values["compact_sigma"] == 20.0
+    assert values["red_before"] == pytest.approx(0.0, abs=1e-6)
+    assert values["red_after"] == pytest.approx(np.log(0.47 / 0.08), abs=1e-5)
+    assert values["nir_after"] == pytest.approx(np.log(0.50 / 0.36), abs=1e-5)
+    assert values["ndvi_before"] == pytest.approx(0.28 / 0.40, abs=1e-5)
+    assert values["ndvi_after"] == pytest.approx(0.03 / 0.93, abs=1e-5)
+    assert values["uneven_after"] == pytest.approx(0.0, abs=1e-6)
+    assert "sharp_fill" not in values
+
+
+def test_without_evidence_of_compact_things_nothing_is_said() -> None:
+    assert described(PLACE, PLACE) is None
+    baseline = fit_baseline([raster_of(PLACE)], BaselineParams())
+    assert chances_of_huts([row_of()], raster_of(PLACE), baseline, PARAMS) == [None]
+
+
+def test_a_finer_date_shows_the_outline() -> None:
+    fine = np.broadcast_to(GRASS[:, None, None], (4, 6 * SIDE, 6 * SIDE)).copy()
+    r0, r1, c0, c1 = (6 * n for n in HUT)
+    sharp = raster_of(paint(fine, (r0, r1, c0, c1), ROOF), 0.5)
+    table = gpd.GeoDataFrame([row_of(compact_sigma=9.0)], geometry="geometry", crs="EPSG:32652")
+    (features,) = add_outlines(table, sharp)["features"]
+    # 12 by 30 pixels of .5 m, less what smoothing takes off the corners
+    assert features["sharp_area_m2"] == pytest.approx(90.0, rel=0.05)
+    assert features["sharp_fill"] > 0.9
+    assert (features["sharp_width_m"], features["sharp_length_m"]) == pytest.approx((6.0, 15.0), abs=0.6)
+    assert features["sharp_off_m"] < 0.5
+    plain = table.assign(features=[{}])
+    assert add_outlines(plain, sharp)["features"].iloc[0] == {}
+
+
+@pytest.mark.parametrize(("name", "features"), [("compact", FEATURES), ("compact_outline", FEATURES + OUTLINE)])
+def test_the_forests_ask_for_what_is_described(name: str, features: tuple[str, ...]) -> None:
+    forest = load_forest(name)
+    assert (forest.classes, forest.features) == (CLASSES, features)
+    assert forest.feature.max() < len(features)
+    assert (np.diff(forest.knots[1]) >= -1e-6).all()
+
+
+def test_a_new_white_roof_is_a_hut_and_a_field_that_only_changed_is_none() -> None:
+    baseline, after = fit_baseline([raster_of(PLACE)], BaselineParams()), raster_of(paint(PLACE, HUT, ROOF))
+    rows = [row_of(compact_sigma=s, compact_area_m2=a) for s, a in ((25.0, 90.0), (0.0, 3600.0))]
+    seen = chances_of_huts(rows, after, baseline, PARAMS)
+    assert seen[0] is not None
+    assert seen[0] > 0.7
+    assert seen[1] == 0.0
