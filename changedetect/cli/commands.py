@@ -155,7 +155,10 @@ def report(out_dir: Path, review: Path | None, as_json: bool) -> None:
 @click.argument("review", metavar="review.json", type=options.PATH)
 @options.json_option
 def review(out_dir: Path, review: Path, as_json: bool) -> None:
-    """Add reviews made in report.html to changes.geojson; nothing said before is touched."""
+    """Add reviews made in report.html to changes.geojson.
+
+    Nothing that was said before is touched.
+    """
     from changedetect import pictures
     from changedetect.cli import show
 

@@ -37,6 +37,9 @@ LEFT_OUT_FIRST = ("m", "zone", "last seen", "m2")
 
 SCENE_HEADER = ("scene", "date", "sensor", "GSD m", "sun deg", "clear", "east m", "north m", "CE90 m", "usable")
 
+SCENES_LEFT_OUT_FIRST = ("sun deg", "sensor", "GSD m", "date")
+"""The same of scenes; most names hold the date."""
+
 
 def run_report(report: RunReport, as_json: bool) -> None:
     """Show what a run found and where its outputs are."""
@@ -78,9 +81,12 @@ def scene_list(records: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         echo_json(records)
         return
-    click.echo(aligned(SCENE_HEADER, [_scene_row(record) for record in records]))
-    usable = sum(bool(record["usable"]) for record in records)
-    click.echo(f"{usable} of {len(records)} scenes usable")
+    rows = [_scene_row(record) for record in records]
+    click.echo(aligned(*fitting(SCENE_HEADER, rows, spare=SCENES_LEFT_OUT_FIRST)))
+    left = [record for record in records if not record["usable"]]
+    click.echo(f"{len(records) - len(left)} of {len(records)} scenes usable")
+    for record in left:
+        click.echo(f"  not {record['id']}: {record['reason']}")
 
 
 def validation(results: Sequence[tuple[Path, ChangeDetectError | None]], as_json: bool) -> None:
@@ -156,16 +162,19 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def fitting(
-    header: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None = None
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    width: int | None = None,
+    spare: Sequence[str] = LEFT_OUT_FIRST,
 ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-    """Return a table of changes without its empty zones and, on a terminal too narrow for it, without more.
+    """Return a table without its empty zones and, on a terminal too narrow for it, without columns of `spare`.
 
     `width` is that of the terminal; None asks it. Where stdout is no terminal nothing but empty zones goes.
     """
     if width is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     kept = [i for i, name in enumerate(header) if name != "zone" or any(row[i] is not None for row in rows)]
-    for name in LEFT_OUT_FIRST:
+    for name in spare:
         cut = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
         if max(map(len, aligned(*cut).splitlines())) <= width:
             break
@@ -204,7 +213,7 @@ def _scene_row(record: dict[str, Any]) -> list[Any]:
         record["sun_elevation_deg"],
         None if clear is None else f"{clear:.0%}",
         *shift,
-        "yes" if record["usable"] else f"no: {record['reason']}",
+        "yes" if record["usable"] else "no",
     ]
 
 
