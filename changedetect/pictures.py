@@ -16,15 +16,26 @@ from changedetect.core.run import RunResults
 from changedetect.errors import DataError
 from changedetect.gather import Series
 from changedetect.io.write_geojson import write_geojson
+from changedetect.io.write_json import write_json
 from changedetect.report.overview import draw_overview, overview_grid, overview_scene
 from changedetect.report.page.assemble import write_page
 from changedetect.report.page.imagery import Sources, write_imagery
-from changedetect.report.page.outputs import load_outputs
+from changedetect.report.page.outputs import load_outputs, read_json
 from changedetect.report.quicklooks import Which, chip_grid, chip_scene, draw_quicklooks
-from changedetect.report.review import Merged, ReviewFile, load_review, merge_reviews
+from changedetect.report.review import (
+    Merged,
+    ReviewFile,
+    collect_reviews,
+    load_review,
+    merge_reviews,
+    to_review_file,
+)
 from changedetect.stack import Member, Stack, read_member
 
 logger = logging.getLogger(__name__)
+
+KEPT_REVIEWS = "review.json"
+"""In an output folder: reviews of changes that are no longer found."""
 
 _COLOURS = ("red", "green", "blue")
 
@@ -102,6 +113,29 @@ def remake_report(out_dir: str | Path, review: str | Path | None = None) -> Rema
     """
     merged = None if review is None else _merge_into(Path(out_dir), load_review(review), str(review))
     return Remade(write_page(out_dir), merged)
+
+
+def carry_reviews(fresh: Path, earlier: Path, aoi: str) -> None:
+    """Bring the reviews of an earlier output folder into one that is to replace it: what people said is not lost.
+
+    Those whose change these results no longer have are kept in `fresh`/review.json, and come back with the change.
+    """
+    if not (earlier / "changes.geojson").exists():
+        return
+    reviews = collect_reviews(read_json(earlier / "changes.geojson").get("features") or [])
+    kept = earlier / KEPT_REVIEWS
+    if kept.exists():
+        reviews += load_review(kept).reviews
+    if not reviews:
+        return
+    changes = read_json(fresh / "changes.geojson")
+    merged = merge_reviews(changes.pop("features"), reviews)
+    changes.pop("type")
+    write_geojson(fresh / "changes.geojson", merged.features, **changes)
+    lost = [(name, review) for name, review in reviews if name in merged.strangers]
+    if lost:
+        logger.warning("%d reviews are of changes that are no longer found; kept in %s", len(lost), KEPT_REVIEWS)
+        write_json(fresh / KEPT_REVIEWS, to_review_file(aoi, lost))
 
 
 def _merge_into(folder: Path, review: ReviewFile, where: str) -> Merged:

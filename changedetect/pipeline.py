@@ -42,7 +42,7 @@ from changedetect.io.lock import locked
 from changedetect.io.store import Store
 from changedetect.io.write import require_formats, write_outputs
 from changedetect.maps import map_writers
-from changedetect.pictures import extra_writers
+from changedetect.pictures import carry_reviews, extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
 from changedetect.series.activity import count_activity, summarize
@@ -127,7 +127,11 @@ def run_locked(
             results,
             options.formats,
             config.write,
-            extras=[*extra_writers(series, stack, results, config), *map_writers(stack, results, config)],
+            extras=[
+                partial(carry_reviews, earlier=out_dir, aoi=aoi.name),
+                *extra_writers(series, stack, results, config),
+                *map_writers(stack, results, config),
+            ],
             inputs=inputs,
         )
     return RunReport(out_dir, results, series.warnings)

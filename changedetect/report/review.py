@@ -80,6 +80,18 @@ def merge_reviews(features: Sequence[Mapping[str, Any]], reviews: Sequence[tuple
     return Merged(merged, added, known, tuple(dict.fromkeys(strangers)))
 
 
+def collect_reviews(features: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return every review of some features, with the identifier of its change."""
+    told = [(feature["properties"]["id"], feature["properties"].get("review") or ()) for feature in features]
+    return [(str(name), dict(review)) for name, reviews in told for review in reviews]
+
+
+def to_review_file(aoi: str, reviews: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return reviews as the content of a review.json."""
+    entries = [{"id": name, **review} for name, review in reviews]
+    return {"program": "changedetect", "kind": "review", "version": 1, "aoi": aoi, "reviews": entries}
+
+
 def _checked(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(entry, dict):
         raise DataError("is no review", where=where, found=type(entry).__name__, needed="an object")

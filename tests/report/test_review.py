@@ -10,6 +10,7 @@ from page_place import results_of, write_place
 
 from changedetect.cli.main import main
 from changedetect.errors import DataError
+from changedetect.pictures import carry_reviews
 from changedetect.report.review import load_review, merge_reviews
 
 SAID = {"verdict": "accept", "note": "clear", "who": "Ann", "when": "2024-01-02T03:04:05Z"}
@@ -114,3 +115,38 @@ def test_the_report_of_no_outputs_is_refused(tmp_path):
     done = CliRunner().invoke(main, ["report", str(tmp_path)])
     assert done.exit_code == 3
     assert "no output folder of changedetect" in done.stderr
+
+
+def test_reviews_outlive_the_run_they_were_made_of(tmp_path):
+    earlier, fresh, third = (tmp_path / name for name in ("earlier", "fresh", "third"))
+    for folder, features in (
+        (earlier, [feature("a", review=[SAID]), feature("b", review=[{**SAID, "who": "Bob"}]), feature("c")]),
+        (fresh, [feature("a"), feature("d")]),
+        (third, [feature("b")]),
+    ):
+        folder.mkdir()
+        head = {"type": "FeatureCollection", "simulated": False, "activity": []}
+        (folder / "changes.geojson").write_text(json.dumps(head | {"features": features}))
+    carry_reviews(fresh, earlier, "place")
+    changes = json.loads((fresh / "changes.geojson").read_text())
+    assert {f["properties"]["id"]: f["properties"].get("review") for f in changes["features"]} == {
+        "a": [SAID],
+        "d": None,
+    }
+    assert (changes["simulated"], changes["activity"]) == (False, [])
+    kept = load_review(fresh / "review.json")  # b is no longer found
+    assert kept.reviews == (("b", {**SAID, "who": "Bob"}),)
+    carry_reviews(third, fresh, "place")  # b is found again, a is not
+    (back,) = json.loads((third / "changes.geojson").read_text())["features"]
+    assert back["properties"]["review"] == [{**SAID, "who": "Bob"}]
+    assert load_review(third / "review.json").reviews == (("a", SAID),)
+
+
+def test_outputs_without_reviews_are_left_as_they_are(tmp_path):
+    (tmp_path / "earlier").mkdir()
+    carry_reviews(tmp_path / "fresh", tmp_path / "earlier", "place")
+    (tmp_path / "earlier/changes.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature("a")]})
+    )
+    carry_reviews(tmp_path / "fresh", tmp_path / "earlier", "place")
+    assert not (tmp_path / "fresh").exists()
