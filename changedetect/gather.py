@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from changedetect.config import Config, load_config, parse_sets, sensors
 from changedetect.core.aoi import Aoi
@@ -21,7 +21,9 @@ from changedetect.io.aoi_file import load_aoi
 from changedetect.io.find import find_scenes
 from changedetect.io.write_scenes import write_simulation
 from changedetect.io.yaml_file import load_yaml
-from changedetect.simulate import SimulateParams, simulate
+
+if TYPE_CHECKING:
+    from changedetect.simulate import SimulateParams
 
 _SIMULATE = "simulate."
 
@@ -113,6 +115,8 @@ def check_scenes_block(aoi: Aoi) -> None:
 
 
 def _simulate_params(aoi: Aoi) -> SimulateParams:
+    from changedetect.simulate import SimulateParams  # two worlds to import, for those who ask for one
+
     where = f"{aoi.source_path}: scenes"
     if set(aoi.scenes) != {"simulate"}:
         raise ConfigError("has keys beside 'simulate'", where=where, found=", ".join(map(str, aoi.scenes)))
@@ -139,6 +143,8 @@ def gathered(aoi: Aoi, options: RunOptions, progress: Progress | None = None) ->
 
 def write_simulated(aoi: Aoi, folder: Path, progress: Progress | None = None) -> Path:
     """Write the simulated scenes of an AOI with their truth; return the AOI file that runs on them."""
+    from changedetect.simulate import simulate
+
     progress = progress or SilentProgress()
     simulation = simulate(aoi, _simulate_params(aoi))
     progress.start("simulate", len(simulation.scenes))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from scipy.stats import binom, chi2, norm
+from scipy.special import chdtri, ndtri
 
 LEVEL = 0.95
 
@@ -20,7 +20,7 @@ def wilson(right: int, n: int) -> tuple[float, float] | None:
     """
     if n == 0:
         return None
-    z = float(norm.ppf(0.5 + LEVEL / 2))
+    z = float(ndtri(0.5 + LEVEL / 2))
     share, scale = right / n, 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5 / scale
@@ -46,7 +46,7 @@ def poisson_upper(n: int) -> float:
     ----------
     Garwood, Biometrika 28:437, 1936, doi:10.1093/biomet/28.3-4.437.
     """
-    return float(chi2.ppf(LEVEL, 2 * (n + 1)) / 2)
+    return float(chdtri(2 * (n + 1), 1 - LEVEL) / 2)
 
 
 def middle(values: Sequence[float]) -> dict[str, Any]:
@@ -58,6 +58,8 @@ def middle(values: Sequence[float]) -> dict[str, Any]:
     with P(Binomial(n, 1/2) < k) <= 2.5 %.
     """
     ordered, n = sorted(values), len(values)
+    from scipy.stats import binom  # half a second to import, and needed here alone
+
     k = int(binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n else 0
     bounded = k > 0
     return {

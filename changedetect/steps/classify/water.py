@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 from rasterio.features import geometry_mask
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from changedetect.core.quality import Quality
 from changedetect.steps.classify.patch import smallest_box
@@ -211,7 +211,7 @@ def _robust_covariance(values: NDArray[np.float64], trimmed: float) -> tuple[NDA
         kept = distance <= np.quantile(distance, 1 - trimmed)
         covariance = np.cov(centred[:, kept]) + 1e-12 * np.eye(len(values))
     distance = _squares(centred, _inverse(covariance))
-    return level, covariance * max(1.0, float(np.median(distance)) / float(chi2.ppf(0.5, len(values))))
+    return level, covariance * max(1.0, float(np.median(distance)) / float(chdtri(len(values), 0.5)))
 
 
 def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params: WaterParams) -> Plane:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from changedetect.core.results import Noise
 from changedetect.errors import DataError, GridError
@@ -313,7 +313,7 @@ def _fit_whitening(
     use = np.asarray(lattice.use, bool)
     dark = np.asarray(lattice.take(shadows.was_dark), bool)
     found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
-    whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chi2.ppf(0.5, n_bands)
+    whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chdtri(n_bands, 0.5)
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
     return _scale(found, use, n_bands, model)
@@ -324,6 +324,6 @@ def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model
     whole = max(float(np.median(found.all_squared[use])), 1e-9)
     free = max(float(np.median(found.free_squared[use])), 1e-9)
     # A scene quieter than the floors stays quiet: excess is scaled away, calm only a little up.
-    scale_all = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, n_bands)) / whole))
-    scale_free = math.sqrt(min(_MOST_UPSCALE, float(chi2.ppf(0.5, max(n_bands - 1, 1))) / free))
+    scale_all = math.sqrt(min(_MOST_UPSCALE, float(chdtri(n_bands, 0.5)) / whole))
+    scale_free = math.sqrt(min(_MOST_UPSCALE, float(chdtri(max(n_bands - 1, 1), 0.5)) / free))
     return replace(model, scale_all=scale_all, scale_free=scale_free)
