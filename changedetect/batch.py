@@ -205,7 +205,8 @@ def _run_digest(aoi: Aoi, config: Config, options: RunOptions, store: Store) -> 
     """Return the digest of everything the outputs of a run depend on."""
     zones = [[zone.name, zone.geometry.wkt, list(zone.targets)] for zone in aoi.all_zones]
     told = [aoi.title, dataclasses.asdict(aoi.location), to_iso(aoi.baseline_until), zones]
-    asked = [to_iso(options.start), to_iso(options.end), sorted(options.formats)]
+    formats = {*options.formats} - {"geojson"}  # which is always written
+    asked = [to_iso(options.start), to_iso(options.end), sorted(formats)]
     if is_simulated(aoi):
         return digest(program_digest(), told, config.as_dict(), asked, aoi.scenes)
     with gathered(aoi, options) as series:
