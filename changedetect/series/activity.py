@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from changedetect.core.grid import Grid
     from changedetect.core.results import Look
 
-PLURALS = {"hut": "huts", "trench": "trenches", "vessel": "vessels", "aircraft": "aircraft", "other": "other changes"}
+PLURALS = {"hut": "huts", "trench": "trenches", "vessel": "ships", "aircraft": "aircraft", "other": "other changes"}
 PLURALS |= {"equipment": "items of equipment", "crowd": "people"}
 
 
@@ -240,13 +240,12 @@ def _presence_sentence(entry: dict[str, Any]) -> str:
     span = f"{entry['looks']} looks, {entry['span_days']} days"
     if seen == 0:
         return f"{what}: the place could not be seen on any of {_days(entry['days'])} ({span})"
+    clear = _days(entry["days_clear"], "clear ")
     if entry["days_present"] == 0:
-        return f"no {what} on {_days(entry['days_clear'], 'clear ')}{_rest(entry)} ({span})"
-    text = f"{what} on {entry['days_present_clear']} of {_days(entry['days_clear'], 'clear ')}"
-    if entry["days_partial"]:
-        text += f" and {entry['days_present_partial']} of {entry['days_partial']} partly seen"
-    most = f"; at most {entry['largest_count']} at once, on {_date(entry['largest_count_on'])}"
-    return f"{text}{_unseen(entry)} ({span}){most}"
+        return "; ".join([f"no {what} on {clear} ({span})", *_partly(entry), *_unseen(entry)])
+    partly = [f"on {entry['days_present_partial']} of {text}" for text in _partly(entry)]
+    most = f"at most {entry['largest_count']} at once, on {_date(entry['largest_count_on'])}"
+    return "; ".join([f"{what} on {entry['days_present_clear']} of {clear} ({span})", *partly, *_unseen(entry), most])
 
 
 def _structure_sentence(entry: dict[str, Any], own: gpd.GeoDataFrame) -> str:
@@ -255,22 +254,22 @@ def _structure_sentence(entry: dict[str, Any], own: gpd.GeoDataFrame) -> str:
     if entry["days_clear"] + entry["days_partial"] == 0:
         return f"{what}: the place could not be seen on any of {_days(entry['days'])} ({span})"
     if own.empty:
-        return f"no change in {what} on {_days(entry['days_clear'], 'clear ')}{_rest(entry)} ({span})"
+        clear = _days(entry["days_clear"], "clear ")
+        return "; ".join([f"no change in {what} on {clear} ({span})", *_partly(entry), *_unseen(entry)])
     parts = ", ".join(f"{n} {status}" for status, n in entry["by_status"].items())
     first = own["first_seen"].min()
     before = own.loc[own["first_seen"] == first, "absent_until"].min()
     dated = f"first seen {_date(first)}" + ("" if pd.isna(before) else f", not yet there {_date(before)}")
-    clear = f"{_days(entry['days_clear'], 'clear ')}{_rest(entry)}"
+    clear = ", ".join([_days(entry["days_clear"], "clear "), *_partly(entry), *_unseen(entry)])
     return f"{what}: {parts}; {dated} ({clear}; {span})"
 
 
-def _rest(entry: dict[str, Any]) -> str:
-    partly = f", {entry['days_partial']} partly seen" if entry["days_partial"] else ""
-    return partly + _unseen(entry)
+def _partly(entry: dict[str, Any]) -> list[str]:
+    return [f"{entry['days_partial']} partly seen"] if entry["days_partial"] else []
 
 
-def _unseen(entry: dict[str, Any]) -> str:
-    return f", {entry['days_obscured']} not seen" if entry["days_obscured"] else ""
+def _unseen(entry: dict[str, Any]) -> list[str]:
+    return [f"{entry['days_obscured']} not seen"] if entry["days_obscured"] else []
 
 
 def _days(n: int, kind: str = "") -> str:

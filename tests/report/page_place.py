@@ -142,7 +142,7 @@ def results_of(n_looks: int = 12, n_changes: int = 6, title: str = HOSTILE) -> R
     area, piers = (gpd.GeoSeries([shape], crs=GRID.crs).to_crs(4326).iloc[0] for shape in (
         GRID.extent.buffer(-10), box(720080, 4679800, 720250, 4679950)))  # fmt: skip
     zones = tuple(Zone(f"pier-{k}", piers, ("vessel",)) for k in (1, 2))
-    headline = f"vessels on 3 of 4 clear days ({n_looks} looks, {2 * n_looks - 1} days)"
+    headline = f"ships on 3 of 4 clear days ({n_looks} looks, {2 * n_looks - 1} days)"
     entry = {"zone": "place", "class": "vessel", "headline": headline, "n_changes": n_changes}
     return RunResults(
         aoi=Aoi("place", title, Location(title, 150.0), area, ("vessel", "hut"), None, zones),

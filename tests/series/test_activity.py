@@ -133,7 +133,7 @@ def test_summary_counts_days_not_looks_and_says_what_was_not_seen():
     assert (entry["days_present"], entry["days_present_clear"], entry["largest_count"]) == (2, 2, 2)
     assert entry["largest_count_on"] == day(3).replace(tzinfo=None).isoformat() + "Z"
     assert summary["headline"] == [
-        "vessels on 2 of 3 clear days and 0 of 1 partly seen, 1 not seen (6 looks, 5 days); "
+        "ships on 2 of 3 clear days (6 looks, 5 days); on 0 of 1 partly seen; 1 not seen; "
         "at most 2 at once, on 2023-09-04"
     ]
 
@@ -141,15 +141,15 @@ def test_summary_counts_days_not_looks_and_says_what_was_not_seen():
 def test_summary_never_says_none_where_nothing_was_seen():
     activity, changes = counted([], [look(0, cloud=True), look(1, used=False)])
     summary = summarize(activity, changes, AOI)
-    assert summary["headline"] == ["vessels: the place could not be seen on any of 2 days (2 looks, 2 days)"]
+    assert summary["headline"] == ["ships: the place could not be seen on any of 2 days (2 looks, 2 days)"]
     assert summary["zones"][0]["largest_count"] is None
 
 
 def test_summary_of_an_empty_but_seen_place():
     activity, changes = counted([], [look(0), look(1, cloud=True)], zones(pier=PIER))
     assert summarize(activity, changes, AOI)["headline"] == [
-        "no vessels on 1 clear day, 1 not seen (2 looks, 2 days)",
-        "pier: no vessels on 1 clear day, 1 not seen (2 looks, 2 days)",
+        "no ships on 1 clear day (2 looks, 2 days); 1 not seen",
+        "pier: no ships on 1 clear day (2 looks, 2 days); 1 not seen",
     ]
 
 
