@@ -25,6 +25,7 @@ from changedetect.report.page.assemble import STATIC, island, write_page
 from changedetect.report.page.frame import Frame
 from changedetect.report.page.hidden import never_seen, outline_hidden
 from changedetect.report.page.imagery import write_imagery
+from changedetect.report.quicklooks import chip_scene
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,14 @@ def noise_picture(side: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(1).integers(0, 255, (side, side, 3), np.uint8))
 
 
-def test_a_picture_keeps_within_its_bytes_by_getting_less_exact_then_smaller():
-    picture = noise_picture(600)
-    fine, coarse = weigh.encode(picture, 400_000), weigh.encode(picture, 20_000)
-    assert sum(len(tile.data) for tile in fine) <= 400_000
-    assert sum(len(tile.data) for tile in coarse) <= 20_000
+def test_a_picture_keeps_within_its_bytes_by_getting_less_exact_then_smaller_and_says_so():
+    picture = noise_picture(300)
+    fine, coarse = weigh.encode(picture, 100_000), weigh.encode(picture, 5_000)
+    assert sum(len(tile.data) for tile in fine) <= 100_000
+    assert sum(len(tile.data) for tile in coarse) <= 5_000
+    assert fine[0].coarser == 1
+    assert coarse[0].coarser == pytest.approx(300 / Image.open(io.BytesIO(coarse[0].data)).width)
+    assert coarse[0].coarser > 1
     assert weigh.encode(picture, 10) == []
 
 
@@ -251,13 +255,17 @@ def test_looks_are_shown_in_the_light_of_the_baseline(tmp_path):
     assert np.abs(shown[0] - shown[1]).mean() < 2
 
 
-def test_only_the_most_confident_changes_have_chips(tmp_path):
+def test_the_most_confident_changes_have_chips_and_the_others_the_scenes_that_show_them(tmp_path):
     results = results_of()
     (tmp_path / "x").mkdir()
     write_imagery(tmp_path / "x", results, sources_of(results), WriteParams(max_chips=2))
     found = json.loads((tmp_path / "x/report/imagery.json").read_text())["chips"]
     best = results.changes.sort_values("confidence", ascending=False)["id"].head(2)
-    assert set(found) == set(best)
+    assert set(found) == set(results.changes["id"])
+    assert {name for name, chip in found.items() if chip["after"]["tiles"]} == set(best)
+    for row in results.changes.to_dict("records"):
+        for which in ("before", "after"):
+            assert found[row["id"]][which]["scene_id"] == chip_scene(row, which, results.scene_records)["id"]
 
 
 def test_the_vendored_library_is_what_its_digests_say_and_has_its_licence():

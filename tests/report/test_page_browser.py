@@ -42,14 +42,14 @@ def visit(chromium, address):
     """Opens the page; afterwards nothing may have been complained of."""
     opened = []
 
-    def go(fragment="", **context):
+    def go(fragment="", at=address, **context):
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | context)
         page = context.new_page()
         said = []
         page.on("console", lambda message: said.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda asked: said.append(asked.url) if asked.url.startswith("http") else None)
-        page.goto(address + fragment)
+        page.goto(at + fragment)
         page.wait_for_selector("html[data-ready]", timeout=20_000)
         opened.append((context, said))
         return page
@@ -266,6 +266,30 @@ def test_a_link_leads_to_its_object(visit):
     assert page.evaluate("report.linkTo(report.change('hut-0000000003'))").split("#")[1].startswith("change=hut-")
 
 
+def test_outlines_on_the_map_are_reached_by_tab_and_chosen_by_enter(visit):
+    page = visit()
+    page.check("#show-others")
+    page.locator("#map").focus()
+    page.keyboard.press("Tab")
+    active = "document.activeElement"
+    first = page.evaluate(f"{active}.dataset.change")
+    assert first == page.evaluate("report.listed()[0].id")  # the surest first
+    page.keyboard.press("Tab")
+    second = page.evaluate(f"{active}.dataset.change")
+    assert second == page.evaluate("report.listed()[1].id")
+    assert page.evaluate(f"getComputedStyle({active}).stroke") == "rgb(255, 255, 255)"
+    assert page.evaluate(f"{active}.getAttribute('aria-label')").startswith(("vessel ", "hut "))
+    page.keyboard.press("Enter")
+    assert page.evaluate("report.state.selected") == second
+    assert page.evaluate(f"{active}.dataset.change") == second  # drawn anew, and still in focus
+    assert page.evaluate(f"{active}.getAttribute('aria-pressed')") == "true"
+    page.evaluate("report.map.setView([5000, 5000], 0, {animate: false})")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(
+        "report.map.getBounds().contains(L.latLng(report.change(document.activeElement.dataset.change).centre))"
+    )
+
+
 def test_coordinates_under_the_cursor_are_those_of_the_place(visit):
     page = visit()
     page.evaluate("report.map.setView(report.data.changes[0].centre, 0, {animate: false})")
@@ -314,14 +338,28 @@ def test_real_scenes_are_not_called_simulated_and_missing_imagery_is_told(visit,
     assert page.locator("#chosen .chip").count() == 0
 
 
-def test_a_season_of_many_looks_and_changes_is_ready_in_time(chromium, tmp_path):
-    address = (
-        write_place(tmp_path / "out", results_of(72, 200, "Season"), WriteParams(score=False, max_chips=20))
-        .resolve()
-        .as_uri()
-    )
-    page = chromium.new_page()
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]")
+@pytest.fixture(scope="module")
+def season(tmp_path_factory):
+    """A page of many looks and changes, with pictures coarser than the sensor's and chips of a few changes alone."""
+    params = WriteParams(score=False, max_chips=20, report_px=128)
+    return write_place(tmp_path_factory.mktemp("season") / "out", results_of(72, 200, "Season"), params)
+
+
+def test_a_season_of_many_looks_and_changes_is_ready_in_time(visit, season):
+    page = visit(at=season.resolve().as_uri())
     assert int(page.locator("html").get_attribute("data-ready")) < 3000
-    page.close()
+
+
+def test_a_change_without_chips_is_cut_from_the_pictures_of_the_looks_and_says_so(visit, season):
+    page = visit(at=season.resolve().as_uri())
+    own, cut = (
+        page.evaluate(f"report.data.changes.find(c => {sign} c.chips.after.tiles.length).id") for sign in ("", "!")
+    )
+    page.evaluate("name => report.select(name)", own)
+    assert "Pixels as large as the sensor's. Same stretch on both" in page.locator("#chosen .detail").inner_text()
+    page.evaluate("name => report.select(name)", cut)
+    chip = page.locator("#chosen .chip").nth(1)
+    assert "Shown coarser: 4 m per pixel" in chip.inner_text()
+    assert "Cut from the pictures of the map" in page.locator("#chosen .detail").inner_text()
+    assert chip.locator("image").count() == 1
+    assert chip.locator("image").get_attribute("href") == page.locator(".leaflet-after-pane img").get_attribute("src")

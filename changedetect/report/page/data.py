@@ -129,6 +129,8 @@ def _looks(outputs: Outputs, frame: Frame, pictures: Images) -> list[dict[str, A
                 "false_alarms_per_km2": (scene.get("noise") or {}).get("false_alarms_per_km2"),
                 "tiles": _tiles(outputs, frame, shown["tiles"], pictures),
                 "normalized": bool(shown.get("normalized")),
+                "bands": shown.get("bands") or [],
+                "px_m": shown.get("px_m"),
                 "hidden": [
                     {
                         "kind": part["kind"],

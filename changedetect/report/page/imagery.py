@@ -113,6 +113,7 @@ def _write_looks(
         found[look.scene_id] |= {
             "bands": list(bands),
             "normalized": light is not None,
+            "px_m": _px_m(raster.grid, tiles),
             "tiles": _write_tiles(target, f"looks/{number:04d}", tiles, raster.grid),
         }
     return found
@@ -171,36 +172,43 @@ def _typical_stretch(rasters: Sequence[Raster], bands: Sequence[str]) -> images.
 def _write_chips(
     target: Path, results: RunResults, read: ChipRead, most_bytes: int, params: WriteParams
 ) -> dict[str, dict[str, Any]]:
-    """Write chips before and after of the most confident changes; return by change what they show."""
+    """Write chips before and after of the most confident changes; return by change what they show.
+
+    The others have the scenes that show them and no tiles: the page cuts theirs from the pictures of the looks.
+    """
     changes = results.changes.sort_values(["confidence", "id"], ascending=[False, True], kind="stable")
-    shown = changes.head(params.max_chips).to_dict("records")
-    share = most_bytes / max(2 * len(shown), 1)
+    share = most_bytes / max(2 * min(len(changes), params.max_chips), 1)
     found: dict[str, dict[str, Any]] = {}
-    for number, change in enumerate(shown):
+    for number, change in enumerate(changes.to_dict("records")):
         grid = chip_grid(change, results.grid, params)
-        pair = {which: read(change, which, grid) for which in SIDES}
-        found[str(change["id"])] = {"bounds": _rounded(grid.bounds)} | {
-            which: _chip(target, f"chips/{number:04d}-{which}", raster, pair.values(), share)
-            | {"scene_id": (chip_scene(change, which, results.scene_records) or {}).get("id")}
-            for which, raster in pair.items()
-            if raster is not None
-        }
+        scenes = {which: chip_scene(change, which, results.scene_records) for which in SIDES}
+        told = {which: {"scene_id": scene["id"], "tiles": []} for which, scene in scenes.items() if scene}
+        read_now = told if number < params.max_chips else ()
+        pair = {which: raster for which in read_now if (raster := read(change, which, grid)) is not None}
+        for which, raster in pair.items():
+            told[which] |= _chip(target, f"chips/{number:04d}-{which}", raster, pair.values(), share)
+        found[str(change["id"])] = {"bounds": _rounded(grid.bounds)} | told
     return found
 
 
-def _chip(target: Path, name: str, raster: Raster, pair: Iterable[Raster | None], most_bytes: float) -> dict[str, Any]:
-    alike = [other for other in pair if other is not None and other.unit == raster.unit]
+def _chip(target: Path, name: str, raster: Raster, pair: Iterable[Raster], most_bytes: float) -> dict[str, Any]:
+    alike = [other for other in pair if other.unit == raster.unit]
     bands = images.shown_bands(alike)
     if not bands:
         alike, bands = [raster], images.shown_bands([raster])
     picture = images.to_picture(raster, bands, images.common_stretch(alike, bands), raster.grid.shape[::-1])
-    tiles = _write_tiles(target, name, weigh.encode(picture, most_bytes, exact=True), raster.grid)
+    tiles = weigh.encode(picture, most_bytes, exact=True)
     return {
-        "tiles": tiles,
+        "tiles": _write_tiles(target, name, tiles, raster.grid),
         "bands": list(bands),
-        "alike": len(alike) == sum(other is not None for other in pair),
-        "gsd_m": raster.grid.gsd_m,
+        "alike": len(alike) == len(list(pair)),
+        "px_m": _px_m(raster.grid, tiles),
     }
+
+
+def _px_m(grid: Grid, tiles: Sequence[weigh.Tile]) -> float | None:
+    """Return how large the pixels of a picture are on the ground; None where nothing of it was kept."""
+    return round(grid.gsd_m * tiles[0].coarser, 3) if tiles else None
 
 
 def _write_tiles(target: Path, name: str, tiles: Sequence[weigh.Tile], grid: Grid) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ class Tile:
     """WebP."""
     box: tuple[float, float, float, float]
     """(left, top, right, bottom) as shares of the whole picture, 0 to 1."""
+    coarser: float = 1.0
+    """How many times larger its pixels are than those of the picture as it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,11 @@ def encode(picture: Image.Image, most_bytes: float, *, exact: bool = False) -> l
     is left out: no tiles.
     """
     qualities = (None, *QUALITIES) if exact else QUALITIES
+    given_px = max(picture.size)
     while max(picture.size) >= _SMALLEST_PX or picture.size[0] * picture.size[1] < most_bytes:
         for quality in qualities:
-            tiles = [Tile(_webp(part, quality), box) for part, box in _parts(picture)]
+            coarser = given_px / max(picture.size)
+            tiles = [Tile(_webp(part, quality), box, coarser) for part, box in _parts(picture)]
             if sum(len(tile.data) for tile in tiles) <= most_bytes:
                 return tiles
         picture = picture.resize(_smaller(picture.size), Image.Resampling.BOX)

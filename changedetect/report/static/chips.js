@@ -20,43 +20,66 @@
     ];
   };
 
-  /** Return one chip as a figure: the pixels as the sensor has them, its outline, scale bar and caption. */
+  const overlap = ([[south, west], [north, east]], [[s, w], [n, e]]) => s < north && n > south && w < east && e > west;
+  /** Return what a chip shows: its own pixels, or what the picture of its look has there. */
+  const shown = (change, which) => {
+    const found = change.chips[which];
+    if (!found) return null;
+    const look = lookOf.get(found.scene_id);
+    const cut = !found.tiles.length;
+    const tiles = cut ? look.tiles.filter(({ box }) => overlap(change.chips.box, box)) : found.tiles;
+    const { px_m: px, bands, alike } = cut ? { ...look, alike: look.normalized } : found;
+    return { look, cut, tiles, px, alike, bands: bands.join(), coarser: px > 1.01 * look.gsd_m };
+  };
+
+  /** Return one chip as a figure: pixels, outline, scale bar and caption. */
   const chip = (change, which) => {
     const { box } = change.chips;
-    const found = change.chips[which];
+    const found = shown(change, which);
     const [[south, west], [north, east]] = box;
     const frame = { viewBox: `${west} ${-north} ${east - west} ${north - south}`, role: "img" };
-    const look = found && lookOf.get(found.scene_id);
+    const look = found && found.look;
     const label = `${which === "before" ? "Before" : "After"}${look ? `, ${report.minute(look.datetime)}` : ""}`;
     const images = (found ? found.tiles : []).map(({ image, box: [[s, w], [n, e]] }) =>
       svg("image", { href: report.image(image), x: w, y: -n, width: e - w, height: n - s, preserveAspectRatio: "none" }));
     const [width, height] = [east - west, north - south];
-    const none = svg("text", { x: west + width / 2, y: -south - height / 2, "font-size": width * 0.08, "text-anchor": "middle", class: "chip-scale" }, "no clear look");
+    const none = svg("text", { x: west + width / 2, y: -south - height / 2, "font-size": width * 0.07, "text-anchor": "middle", class: "chip-scale" }, look ? "picture left out" : "no clear look");
     const outline = svg("path", { d: path(change.shapes), class: "chip-outline" });
     outline.style.setProperty("--kind", data.classes[change.class].colour);
     const picture = svg("svg", { ...frame, "aria-label": `${change.label}: ${label}` }, svg("title", {}, label),
-      images.length ? images : none, outline, images.length ? scaleBar(box) : []);
-    const angles = look && [
-      `Sun: azimuth ${report.degrees(look.sun_azimuth_deg)}, elevation ${report.degrees(look.sun_elevation_deg)}`,
-      `View: ${report.degrees(look.off_nadir_deg)} off nadir, azimuth ${report.degrees(look.view_azimuth_deg)}`,
-    ];
+      images.length ? images : none, outline, scaleBar(box));
+    const fine = look ? [
+      [report.words(look.sensor || "sensor not told"), `, ${look.gsd_m} m`, data.place.simulated ? ", SIMULATED" : ""],
+      [found.coarser && images.length ? el("strong", { class: "caution" }, `Shown coarser: ${+found.px.toPrecision(3)} m per pixel`) : null],
+      [`Sun: azimuth ${report.degrees(look.sun_azimuth_deg)}, elevation ${report.degrees(look.sun_elevation_deg)}`],
+      [`View: ${report.degrees(look.off_nadir_deg)} off nadir, azimuth ${report.degrees(look.view_azimuth_deg)}`],
+    ].filter(([first]) => first) : [];
     return el("figure", { class: "chip" }, picture, el("figcaption", {},
       el("strong", {}, which === "before" ? "Before " : "After "), look ? report.minute(look.datetime) : "no clear look",
-      look ? el("span", { class: "fine" }, report.words(look.sensor || "sensor not told"), `, ${found.gsd_m} m`) : null,
-      ...(angles || []).map((line) => el("span", { class: "fine" }, line))));
+      ...fine.map((words) => el("span", { class: "fine" }, ...words))));
+  };
+
+  /** Return in words where the pixels of a pair come from and whether they can be compared. */
+  const about = (pair) => {
+    if (!pair.some(({ tiles }) => tiles.length)) return "The page has no picture of this change: imagery was not written, or it found no room.";
+    const [{ cut, bands }] = pair;
+    const alike = pair.every((side) => side.alike && side.cut === cut && side.bands === bands);
+    const origin = pair.some((side) => side.cut) ? "Cut from the pictures of the map, as surer changes have the chips of their own. " : "";
+    const fine = pair.some(({ coarser }) => coarser) ? "" : "Pixels as large as the sensor's. ";
+    const light = alike ? `Same stretch on both${cut ? "" : ` (${data.stretch})`}.` : "The dates differ in light, unit or bands: each has its own stretch.";
+    return origin + fine + light;
   };
 
   const chips = (change) => {
-    if (!change.chips) return el("p", { class: "fine" }, "No chips: imagery was not written, or this change is not among the most confident.");
-    const alike = ["before", "after"].every((which) => !change.chips[which] || change.chips[which].alike);
-    const note = alike ? `Same stretch on both (${data.stretch}); pixels as large as the sensor's.` : "The dates differ in unit or bands: each has its own stretch.";
+    if (!change.chips) return el("p", { class: "fine" }, "No chips: imagery was not written.");
+    const sides = ["before", "after"].map((which) => shown(change, which)).filter(Boolean);
     const pair = el("div", { class: outlined ? "chips" : "chips bare" }, chip(change, "before"), chip(change, "after"));
     const toggle = el("input", { type: "checkbox", on: { change: (event) => {
       outlined = event.target.checked;
       pair.classList.toggle("bare", !outlined);
     } } });
     toggle.checked = outlined;
-    return el("div", {}, pair, el("p", { class: "fine" }, note, " ", el("label", {}, toggle, " outline")));
+    return el("div", {}, pair, el("p", { class: "fine" }, about(sides), " ", el("label", {}, toggle, " outline")));
   };
 
   const dates = (change) => [

@@ -5,12 +5,13 @@
   const { looks, frame } = data;
   const [width, height] = frame.size;
   const MOST_SVG = 1200; // outlines beyond which a canvas is drawn instead of an element each
+  const MOST_TABBED = 300; // of so many, those that have an element each and can be reached with Tab: the surest
   const MOST_NAMED = 200; // labels; more would cover each other anyway
 
   byId("place").append(
     el("h2", { id: "place-title" }, "Map"),
     el("div", { class: "bench" },
-      el("div", { class: "stage" }, el("div", { id: "map", "aria-label": "Map of the place, before and after" })),
+      el("div", { class: "stage" }, el("a", { class: "skip here", href: "#swipe" }, "Skip the outlines on the map"), el("div", { id: "map", "aria-label": "Map of the place, before and after" })),
       el("aside", { id: "chosen", "aria-label": "The chosen change" })));
 
   const map = L.map("map", {
@@ -19,7 +20,7 @@
   });
   report.map = map;
   const whole = L.latLngBounds([0, 0], [height, width]);
-  for (const [name, order] of [["before", 210], ["before-hatch", 215], ["after", 220], ["after-hatch", 225], ["places", 410], ["casings", 420], ["outlines", 430]]) {
+  for (const [name, order] of [["before", 210], ["before-hatch", 215], ["after", 220], ["after-hatch", 225], ["places", 410], ["casings", 420], ["outlines", 430], ["surest", 435]]) {
     map.createPane(name).style.zIndex = order;
   }
   map.fitBounds(whole, { animate: false });
@@ -69,7 +70,8 @@
   // Changes.
   const many = data.changes.length > MOST_SVG;
   const under = many ? L.canvas({ pane: "casings" }) : L.svg({ pane: "casings", padding: 0.4 });
-  const over = many ? L.canvas({ pane: "outlines" }) : L.svg({ pane: "outlines", padding: 0.4 });
+  const rest = L.canvas({ pane: "outlines" });
+  const surest = L.svg({ pane: "surest", padding: 0.4 });
   const outlines = L.layerGroup().addTo(map);
   const labels = [];
   const shapesOn = (change) => looks[state.after].shapes[change.id] || change.shapes;
@@ -81,20 +83,42 @@
     const weight = selected ? 4 : now === "p" ? 2.5 : 1.2;
     return { color: data.classes[change.class].colour, weight, opacity: now === "p" || selected ? 1 : 0.75, dashArray: now === "p" ? null : "4 4" };
   };
+  const select = (change) => report.select(change.id, { move: false });
+  /** Let an outline be reached with Tab and chosen with Enter; one out of sight is brought into it. */
+  const makeButton = (change, layer) => {
+    const node = layer.getElement();
+    node.dataset.change = change.id;
+    const sure = change.confidence === null ? "" : `, confidence ${report.number(change.confidence, 2)}`;
+    const told = { tabindex: 0, role: "button", "aria-pressed": String(change.id === state.selected), "aria-label": `${change.label} ${change.status}, ${change.where}${sure}` };
+    for (const [name, value] of Object.entries(told)) node.setAttribute(name, value);
+    node.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      select(change);
+    });
+    node.addEventListener("focus", () => {
+      Object.assign(map.getContainer(), { scrollLeft: 0, scrollTop: 0 }); // a browser scrolls what is cut off to what has the focus
+      if (node.matches(":focus-visible") && !map.getBounds().contains(layer.getBounds())) map.panTo(layer.getBounds().getCenter(), { animate: false });
+    });
+  };
   const drawChanges = () => {
+    const focused = map.getContainer().contains(document.activeElement) && document.activeElement.dataset.change;
     outlines.clearLayers();
     labels.length = 0;
-    for (const change of report.shownChanges().sort((a, b) => (b.confidence || 0) - (a.confidence || 0))) {
-      if (!change.shapes.length) continue;
-      const style = styleOf(change);
-      if (!style) continue;
+    report.shownChanges().sort((a, b) => (b.confidence || 0) - (a.confidence || 0)).forEach((change, k) => {
+      const style = change.shapes.length ? styleOf(change) : null;
+      if (!style) return;
       const shapes = shapesOn(change);
       L.polygon(shapes, { pane: "casings", renderer: under, fill: false, color: "#000", weight: style.weight + 2.5, opacity: 0.55, interactive: false }).addTo(outlines);
-      const layer = L.polygon(shapes, { pane: "outlines", renderer: over, ...style, fill: true, fillOpacity: 0.01 }).addTo(outlines);
-      layer.on("click", () => report.select(change.id, { move: false }));
+      const tabbed = !many || k < MOST_TABBED || change.id === state.selected;
+      const layer = L.polygon(shapes, { pane: tabbed ? "surest" : "outlines", renderer: tabbed ? surest : rest, ...style, fill: true, fillOpacity: 0.01, className: "outline" }).addTo(outlines);
+      if (tabbed) makeButton(change, layer);
+      layer.on("click", () => select(change));
       const named = change.states[state.after] === "p" || change.id === state.selected;
       if (named && byId("show-labels").checked && (labels.length < MOST_NAMED || change.id === state.selected)) label(change, layer);
-    }
+    });
+    const again = focused && map.getPane("surest").querySelector(`[data-change="${CSS.escape(focused)}"]`);
+    if (again) again.focus({ preventScroll: true });
     declutter();
   };
   const label = (change, layer) => {
@@ -175,7 +199,7 @@
     byId("chosen").replaceChildren(change ? report.detail(change) : report.hint());
   };
   report.on(["selected"], tell);
-  report.hint = () => el("p", { class: "fine" }, data.changes.length ? "Choose a change on the map, the timeline or the table; j and k step through them." : "Nothing was found.");
+  report.hint = () => el("p", { class: "fine" }, data.changes.length ? "Choose a change on the map (Tab and Enter, too), the timeline or the table; j and k step through them." : "Nothing was found.");
   report.startMap = () => {
     draw("before");
     draw("after");

@@ -105,7 +105,7 @@
       el("label", { for: "reviewer" }, "Reviewer "), who, done,
       el("button", { type: "button", id: "export-review", on: { click: exported } }, "Export review.json"),
       el("details", {}, el("summary", {}, "Keys"), el("p", { class: "fine" },
-        ...[["j, k", "next, previous change"], ["a, r, u", "accept, reject, unsure"], ["n", "write a note (Escape leaves it)"], ["[ and ]", "one look earlier, later"]].map(([key, text]) => [el("kbd", {}, key), ` ${text}  `]).flat()))));
+        ...[["j, k", "next, previous change"], ["a, r, u", "accept, reject, unsure"], ["n", "write a note (Escape leaves it)"], ["[ and ]", "one look earlier, later"], ["Tab, Enter", "from outline to outline on the map, choose one"]].map(([key, text]) => [el("kbd", {}, key), ` ${text}  `]).flat()))));
     const count = () => { done.textContent = `${data.changes.filter((change) => report.verdict(change)).length} of ${data.changes.length} reviewed`; };
     count();
     report.on(["reviewed"], () => {
