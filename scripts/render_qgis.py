@@ -54,9 +54,7 @@ def describe(options: argparse.Namespace) -> dict[str, object]:
 def _layer(layer: object) -> dict[str, object]:
     from qgis.core import QgsExpression, QgsExpressionContext, QgsExpressionContextUtils, QgsMapLayerType
 
-    # an empty GeoJSON has no geometry, so nothing to draw with
-    renderer = layer.renderer().type() if layer.renderer() else None
-    told = {"valid": layer.isValid(), "crs": layer.crs().authid(), "renderer": renderer}
+    told = {"valid": layer.isValid(), "crs": layer.crs().authid(), "renderer": layer.renderer().type()}
     time = layer.temporalProperties()
     told["temporal"] = time.isActive()
     if layer.type() == QgsMapLayerType.RasterLayer:

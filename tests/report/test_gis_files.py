@@ -79,7 +79,7 @@ def test_placemarks_say_when_and_what(folder):
         document = fromstring(archive.read("doc.kml"))
     assert document.findtext("k:Document/k:name", None, KML) == f"{TITLE} (SIMULATED)"
     assert "a <source>; accuracy 25 m" in document.findtext("k:Document/k:description", None, KML)
-    marks = {mark.get("id"): mark for mark in document.iter(f"{{{KML['k']}}}Placemark")}
+    marks = {mark.get("id"): mark for mark in document.iter(f"{{{KML['k']}}}Placemark") if mark.get("id")}
     assert set(marks) == {"t1", "h1"}
     assert marks["t1"].findtext("k:name", None, KML) == "trench appeared 0.90"
     assert marks["t1"].findtext("k:TimeSpan/k:begin", None, KML) == to_iso(DURING)
@@ -93,6 +93,21 @@ def test_placemarks_say_when_and_what(folder):
     longitude, latitude = map(float, points[0].split(","))
     assert len(points) == 5
     assert (round(longitude, 1), round(latitude, 1)) == (131.7, 44.0)
+
+
+def test_detections_have_a_folder_per_date_hidden_until_it_is_ticked(folder):
+    with zipfile.ZipFile(folder / "changes.kmz") as archive:
+        document = fromstring(archive.read("doc.kml"))
+    (seen,) = (item for item in document.findall("k:Document/k:Folder", KML) if item.find("k:Folder", KML) is not None)
+    assert seen.findtext("k:name", None, KML) == "Detections, per date (2)"
+    assert [item.text for item in seen.iter(f"{{{KML['k']}}}visibility")] == ["0"] * 5
+    assert [item.text for item in seen.iter(f"{{{KML['k']}}}when")] == [to_iso(DURING), to_iso(AFTER)]
+    mark = seen.find("k:Folder/k:Placemark", KML)
+    told = {item.get("name"): item.findtext("k:value", None, KML) for item in mark.iter(f"{{{KML['k']}}}Data")}
+    assert (mark.findtext("k:name", None, KML), mark.findtext("k:styleUrl", None, KML)) == ("trench 0.80", "#trench")
+    assert (told["change_id"], told["length_m"]) == ("t1", "50.0 m")
+    with zipfile.ZipFile(write_all(folder.parent / "empty", make_results(changes=False)) / "changes.kmz") as archive:
+        assert b"<Placemark" not in archive.read("doc.kml")
 
 
 def test_google_earth_colours_are_blue_green_red(folder):

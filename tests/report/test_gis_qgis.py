@@ -104,4 +104,6 @@ def test_a_run_without_changes_opens_too(tmp_path):
     folder = write_all(tmp_path / "out", make_results(changes=False))
     said = render(folder, tmp_path / "map.png")
     assert all(layer["valid"] for layer in said["layers"].values())
-    assert said["layers"]["Changes"]["features"] == 0
+    for name in ("Changes", "Detections, per date"):
+        assert said["layers"][name]["features"] == 0
+        assert said["layers"][name]["renderer"] == "categorizedSymbol"  # its styles are there before its first feature

@@ -1,4 +1,4 @@
-"""Changes for Google Earth: a KMZ with one placemark per change, coloured by class, with its time span."""
+"""For Google Earth: a KMZ with a placemark per change, with its time span, and one per detection, with its date."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import pandas as pd
 from shapely.geometry import MultiPolygon
 
 from changedetect.core.times import to_iso
@@ -40,7 +41,7 @@ def write_kmz(folder: Path, results: RunResults) -> None:
 
 
 def to_kml(results: RunResults) -> str:
-    """Return the changes of a run as a KML document."""
+    """Return the changes of a run, and its detections per date, as a KML document."""
     root = ET.Element("kml", xmlns="http://www.opengis.net/kml/2.2")
     document = ET.SubElement(root, "Document")
     title = results.aoi.title + (" (SIMULATED)" if results.simulated else "")
@@ -55,6 +56,7 @@ def to_kml(results: RunResults) -> str:
             folder = ET.SubElement(document, "Folder")
             ET.SubElement(folder, "name").text = f"{kind} ({len(rows)})"
             folder.extend(_placemark(row) for row in rows)
+    document.extend(_detections(results))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -87,9 +89,51 @@ def _placemark(change: Mapping[str, Any]) -> ET.Element:
     ET.SubElement(mark, "styleUrl").text = f"#{change['class']}"
     data = ET.SubElement(mark, "ExtendedData")
     for name, value in _told(change).items():
-        ET.SubElement(ET.SubElement(data, "Data", name=name), "value").text = value
+        _datum(data, name, value)
     mark.append(_geometry(change["geometry"]))
     return mark
+
+
+def _detections(results: RunResults) -> list[ET.Element]:
+    """Return what was seen on each date as one folder of folders, hidden until it is ticked: changes say it shorter."""
+    table = results.detections.to_crs(4326)
+    if table.empty:
+        return []
+    folder = ET.Element("Folder")
+    ET.SubElement(folder, "name").text = f"Detections, per date ({len(table)})"
+    ET.SubElement(folder, "visibility").text = "0"
+    for time, rows in table.groupby("acquired"):
+        look = ET.SubElement(folder, "Folder")
+        ET.SubElement(look, "name").text = f"{to_iso(time)} ({len(rows)})"
+        ET.SubElement(look, "visibility").text = "0"
+        look.extend(_seen(row) for row in rows.to_dict("records"))
+    return [folder]
+
+
+def _seen(detection: Mapping[str, Any]) -> ET.Element:
+    mark = ET.Element("Placemark")
+    count = detection["count"]
+    several = f" x {count}" if pd.notna(count) and count != 1 else ""
+    ET.SubElement(mark, "name").text = f"{detection['class']}{several} {float(detection['confidence']):.2f}"
+    ET.SubElement(mark, "visibility").text = "0"
+    ET.SubElement(ET.SubElement(mark, "TimeStamp"), "when").text = to_iso(detection["acquired"])
+    ET.SubElement(mark, "styleUrl").text = f"#{detection['class']}"
+    data = ET.SubElement(mark, "ExtendedData")
+    for name in ("scene_id", "change_id", "status"):
+        _datum(data, name, "" if detection[name] is None else str(detection[name]))
+    for name, value in _sizes(detection).items():
+        _datum(data, name, value)
+    _datum(data, "flags", ", ".join(detection["flags"] or ()))
+    mark.append(_geometry(detection["geometry"]))
+    return mark
+
+
+def _datum(data: ET.Element, name: str, value: str) -> None:
+    ET.SubElement(ET.SubElement(data, "Data", name=name), "value").text = value
+
+
+def _sizes(row: Mapping[str, Any]) -> dict[str, str]:
+    return {name: f"{float(row[name]):.1f} {unit}" for name, unit in _SIZES.items()}
 
 
 def _told(change: Mapping[str, Any]) -> dict[str, str]:
@@ -98,7 +142,7 @@ def _told(change: Mapping[str, Any]) -> dict[str, str]:
         value = change[name]
         text = to_iso(value) if name in ("absent_until", "first_seen", "last_seen", "gone_by") else value
         told[name] = "" if text is None else f"{text:.2f}" if isinstance(text, float) else str(text)
-    told |= {name: f"{float(change[name]):.1f} {unit}" for name, unit in _SIZES.items()}
+    told |= _sizes(change)
     told["flags"] = ", ".join(change["flags"] or ())
     return told
 

@@ -26,6 +26,8 @@ from changedetect.report.gis.layers import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import geopandas as gpd
+
     from changedetect.core.run import RunResults
 
 PROJECT_NAME = "project.qgz"
@@ -58,11 +60,18 @@ def list_layers(results: RunResults, images: Mapping[str, str], scores: Sequence
         'to_datetime("first_seen")', f"coalesce(to_datetime(\"gone_by\"), to_datetime('{to_iso(end)}'))"
     )
     layers = [
-        Layer("changes", "Changes", "./changes.geojson", WGS84, tuple(symbols.change_style()), temporal=lasts),
+        Layer(
+            "changes",
+            "Changes",
+            _source("changes", results.changes),
+            WGS84,
+            tuple(symbols.change_style()),
+            temporal=lasts,
+        ),
         Layer(
             "detections",
             "Detections, per date",
-            "./detections.geojson",
+            _source("detections", results.detections),
             WGS84,
             tuple(symbols.detection_style()),
             shown=False,
@@ -110,6 +119,11 @@ def to_document(results: RunResults, layers: Sequence[Layer]) -> str:
     root.append(_time_settings(results))
     ET.indent(root)
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _source(name: str, table: gpd.GeoDataFrame) -> str:
+    """Return where a layer's features are: an empty GeoJSON has no geometry, so QGIS is told what it would be."""
+    return f"./{name}.geojson" + ("|geometrytype=Polygon" if table.empty else "")
 
 
 def _score_layers(results: RunResults, scores: Sequence[str], end: datetime) -> list[Layer]:
