@@ -26,7 +26,6 @@ from changedetect.io.lock import locked
 from changedetect.io.store import Store, digest, open_store
 from changedetect.io.webhook import post_json, require_address
 from changedetect.io.write_json import write_json
-from changedetect.pipeline import run_locked
 from changedetect.recall import Memory, program_digest
 
 STATE = ".state"
@@ -161,6 +160,8 @@ def _work(path: Path, aoi: Aoi, config: Config, options: RunOptions, state: Path
         if store.notes.get("done") == wanted and written_here(out_dir) and before is not None:
             store.save()
             return Outcome(aoi.name, "up_to_date", str(out_dir), n_changes=len(before), **_told_before(out_dir))
+        from changedetect.pipeline import run_locked  # slow to import, and not needed where nothing is new
+
         report = run_locked(path, options, progress, store)
         results = report.results
         store.notes["done"] = wanted

@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from changedetect.blocks import Runner
 from changedetect.config import Config, preset_name
@@ -19,6 +17,9 @@ from changedetect.core.times import to_iso
 from changedetect.gather import RunOptions, Series
 from changedetect.io.provenance import describe_inputs, library_versions
 from changedetect.stack import Stack
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
-import pandas as pd
-
 from changedetect.errors import ChangeDetectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    import geopandas as gpd
+    import pandas as pd
 
 TIME = "datetime64[us, UTC]"
 
@@ -95,6 +95,8 @@ ACTIVITY_COLUMNS = {
 
 def geo_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], crs: str) -> gpd.GeoDataFrame:
     """Return a GeoDataFrame with exactly the declared `columns` and a geometry, in `crs`; no rows is an empty table."""
+    import geopandas as gpd  # slow to import: not before there is a table
+
     frame = _typed(rows, {**columns, "geometry": "object"})
     return gpd.GeoDataFrame(frame, geometry="geometry", crs=crs)
 
@@ -111,6 +113,8 @@ def join_tables(parts: Sequence[gpd.GeoDataFrame], columns: Mapping[str, str], c
 
 
 def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd  # slow to import: not before there is a table
+
     records = list(rows)
     for record in records[:1]:
         if set(record) != set(columns):

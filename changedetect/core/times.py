@@ -5,16 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
-
 
 def to_iso(time: Any) -> str | None:
     """Return a datetime as ISO 8601 in UTC with ``Z``, None for a missing one; naive times are UTC."""
-    if time is None or pd.isna(time):
+    if time is None:
         return None
-    moment: datetime = pd.Timestamp(time).to_pydatetime(warn=False)
+    moment = time if type(time) is datetime else _of_pandas(time)
+    if moment is None:
+        return None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _of_pandas(time: Any) -> datetime | None:
+    import pandas as pd  # slow to import, and no part of most times
+
+    moment: datetime | None = None if pd.isna(time) else pd.Timestamp(time).to_pydatetime(warn=False)
+    return moment
 
 
 def from_iso(text: str | None) -> datetime | None:

@@ -12,7 +12,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from changedetect.core.times import from_iso
-from changedetect.evaluation.read import read_json
+from changedetect.evaluation.files import read_json
 
 SAME_SHARE = 0.3
 """Of the smaller outline: two outlines of one object that share less are of two objects."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from shapely.geometry import MultiPolygon, Polygon, box, shape
 from changedetect.core.geometry import to_crs
 from changedetect.core.times import from_iso
 from changedetect.errors import DataError
+from changedetect.evaluation.files import read_json
 
 TRUTH_COLUMNS = ("class", "status", "start", "end", "zone")
 """Properties of truth that are compared; each may be missing."""
@@ -152,19 +152,6 @@ def _read_vector(file: Path) -> gpd.GeoDataFrame:
         return gpd.read_file(file)
     except (DataSourceError, OSError) as error:
         raise DataError(f"truth cannot be read ({error})", where=str(file)) from None
-
-
-def read_json(path: Path, what: str = "cannot be read") -> dict[str, Any]:
-    """Return the JSON object in a file; `what` begins the sentence if that fails (`DataError`)."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(what, where=str(path), found=error.strerror) from None
-    except ValueError:
-        raise DataError(what, where=str(path), found="not JSON") from None
-    if not isinstance(data, dict):
-        raise DataError(what, where=str(path), found=type(data).__name__, needed="a JSON object")
-    return data
 
 
 def _finest_gsd(folder: Path, changes: gpd.GeoDataFrame, fallback: float | None) -> list[float]:

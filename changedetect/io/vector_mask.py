@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
-import geopandas as gpd
 import numpy as np
-from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.features import rasterize
 
 from changedetect.errors import DataError
@@ -54,6 +52,9 @@ def draw_outlines(path: str, grid: Grid, warp: Warp | None, crs: str) -> NDArray
 
 @lru_cache(maxsize=64)
 def _outlines(path: str, crs: str, target: str, stamp: int) -> tuple[BaseGeometry, ...]:
+    import geopandas as gpd  # both are slow to import, and few masks are outlines
+    from pyogrio.errors import DataLayerError, DataSourceError
+
     del stamp  # part of the key only: a changed file is read again
     if not Path(path).is_file():
         raise DataError("no such file", where=path)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
-import pyogrio
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.polygon import orient
@@ -22,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import geopandas as gpd
+    import pandas as pd
     from shapely.geometry.base import BaseGeometry
 
 COORDINATE_DECIMALS = 7
@@ -102,8 +101,6 @@ def plain_property(name: str, value: Any) -> Any:
         return {key: _significant(item) for key, item in sorted((value or {}).items())}
     if name == "flags":
         return [str(flag) for flag in value or ()]
-    if isinstance(value, float) and pd.isna(value):
-        return None
     return to_plain(value)
 
 
@@ -149,14 +146,18 @@ def write_package(
     tables : mapping
         Name of each layer to its features and their properties.
     """
+    from pyogrio import write_dataframe
+
     for layer, (features, properties) in tables.items():
         _frame(features, properties).to_file(
             path, layer=layer, driver="GPKG", engine="pyogrio", geometry_type="MultiPolygon"
         )
-    pyogrio.write_dataframe(activity, path, layer="activity", driver="GPKG")
+    write_dataframe(activity, path, layer="activity", driver="GPKG")
 
 
 def _frame(features: Sequence[Mapping[str, Any]], properties: Sequence[str]) -> gpd.GeoDataFrame:
+    import geopandas as gpd  # slow to import: not before there is a table
+
     columns = {
         name: _column(name, [feature["properties"][name] for feature in features])
         for name in (*properties, "simulated")
@@ -165,6 +166,8 @@ def _frame(features: Sequence[Mapping[str, Any]], properties: Sequence[str]) -> 
 
 
 def _column(name: str, values: Sequence[Any]) -> pd.Series:
+    import pandas as pd  # slow to import: not before there is a table
+
     if name in TIMES:
         return pd.Series(pd.to_datetime(list(values), utc=True, format="ISO8601")).astype(TIME)
     if name in DECIMALS:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from changedetect.core.times import to_iso
 from changedetect.errors import OutputError
@@ -25,7 +24,7 @@ def to_plain(value: Any) -> Any:
     OutputError
         A value of a type that has no plain form.
     """
-    if value is None or value is pd.NA or value is pd.NaT:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, which is slow to import
         return None
     if isinstance(value, Enum):
         return to_plain(value.value)
@@ -66,6 +65,6 @@ def write_json(path: Path, data: Any) -> None:
 
 def rounded(value: Any, decimals: int) -> float | None:
     """Return a number rounded to `decimals`, None where missing or not finite; zero has no sign."""
-    if value is None or pd.isna(value) or not math.isfinite(value):
+    if to_plain(value) is None:
         return None
     return round(float(value), decimals) + 0.0

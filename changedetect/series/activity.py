@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 from rasterio.features import geometry_mask
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import geopandas as gpd
+    import pandas as pd
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -120,7 +120,7 @@ def _row(
         "aoi": aoi.name,
         "zone": zone,
         "class": kind,
-        "count": pd.NA if unseen else sum(item["count"] for item in mine),
+        "count": None if unseen else sum(item["count"] for item in mine),
         "area_m2": float("nan") if unseen else float(sum(item["area_m2"] for item in mine)),
         "status": status,
         "clear_fraction": clear_fraction,
@@ -147,6 +147,8 @@ def _present_by_look(
 
 
 def _presence(change: dict[str, Any], mine: list[dict[str, Any]]) -> dict[str, Any]:
+    import pandas as pd  # slow to import: not before there is a table
+
     kind = change["class"]
     items = [change["count"]] if not mine else [record["count"] for record in mine]
     count = 1 if kind in STRUCTURES else sum(1 if pd.isna(item) else int(item) for item in items)
@@ -249,6 +251,8 @@ def _presence_sentence(entry: dict[str, Any]) -> str:
 
 
 def _structure_sentence(entry: dict[str, Any], own: gpd.GeoDataFrame) -> str:
+    import pandas as pd  # slow to import: not before there is a table
+
     what = PLURALS[entry["class"]]
     span = f"{entry['looks']} looks, {entry['span_days']} days"
     if entry["days_clear"] + entry["days_partial"] == 0:
@@ -277,4 +281,6 @@ def _days(n: int, kind: str = "") -> str:
 
 
 def _date(time: Any) -> str:
+    import pandas as pd
+
     return str(pd.Timestamp(time).strftime("%Y-%m-%d"))

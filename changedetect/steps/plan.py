@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import geopandas as gpd
 from pydantic import Field
 from pyproj import CRS
 from pyproj.exceptions import CRSError
@@ -73,6 +72,8 @@ def plan_grid(aoi: Aoi, scenes: Sequence[Scene], params: GridParams | None = Non
 
 def _projected(crs: str | None, geometry: BaseGeometry) -> str:
     if crs is None:
+        import geopandas as gpd  # slow to import, and needed here alone
+
         epsg = gpd.GeoSeries([geometry], crs=4326).estimate_utm_crs().to_epsg()
         return f"EPSG:{epsg}"
     try:

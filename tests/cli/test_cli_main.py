@@ -51,6 +51,18 @@ def test_help_imports_none_of_the_heavy_libraries():
     assert done.stderr.strip() == "[]"
 
 
+NOT_AT_ONCE = ("scipy", "skimage", "sklearn", "pyogrio", "dask", "distributed", "numba", "pystac", "matplotlib")
+NOT_WITHOUT_NEWS = (*NOT_AT_ONCE, "pandas", "geopandas", "PIL", "changedetect.pipeline")
+
+
+@pytest.mark.parametrize(
+    ("module", "late"), [("pipeline", NOT_AT_ONCE), ("batch", NOT_WITHOUT_NEWS), ("evaluation", NOT_WITHOUT_NEWS)]
+)
+def test_what_is_slow_to_import_is_imported_where_it_is_used(module, late):
+    done = python(f"import sys, changedetect.{module}\nprint([name for name in {late} if name in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_help_lists_the_commands_of_the_contract_in_order():
     result = call("--help")
     assert result.exit_code == 0

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL import WebPImagePlugin as _  # noqa: F401 - registers itself: else Pillow imports every format to find it
 
 QUALITIES = (82, 68, 52, 38)
 """WebP qualities that are tried before a picture is made smaller: below the last, small objects smear."""

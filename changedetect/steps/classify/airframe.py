@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from scipy import fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,6 +74,8 @@ def lengths_between(low_m: float, high_m: float) -> tuple[float, ...]:
 @lru_cache(maxsize=128)
 def make_bank(family: str, length_m: float, gsd_m: float, side_px: int, sun_deg: tuple[float, float] | None) -> Bank:
     """Return the templates of one length, of `aircraft` or `box`, in all directions, with the shadows they throw."""
+    from scipy import fft  # scipy is slow to import: only where it is used
+
     drawn = _draw_all(family, length_m, gsd_m, sun_deg)
     size = drawn.shape[-1]
     planes = np.zeros((*drawn.shape[:2], side_px, side_px), np.float32)
@@ -117,6 +118,8 @@ def fit_best(change: Plane, where: Mask, banks: list[Bank]) -> Fit | None:
     -----
     The change is a x body + b x shadow by least squares, b a darkening no deeper than a full shadow.
     """
+    from scipy import fft
+
     best: tuple[float, Any] | None = None
     spectrum = fft.rfft2(change)
     for bank in banks:

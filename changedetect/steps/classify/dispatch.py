@@ -7,9 +7,7 @@ from dataclasses import field as dataclass_field
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
-import geopandas as gpd
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from changedetect.core.aoi import PRESENCES, TARGETS
@@ -23,6 +21,9 @@ from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import geopandas as gpd
+    import pandas as pd
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline

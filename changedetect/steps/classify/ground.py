@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 from pydantic import Field
 
 from changedetect.steps.classify.compact import chances_of_huts
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import geopandas as gpd
+    import pandas as pd
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
@@ -275,6 +275,8 @@ def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool
 def _propose(
     detections: gpd.GeoDataFrame, images: tuple[Raster, Baseline], name: str, params: GroundParams
 ) -> pd.DataFrame:
+    import pandas as pd  # slow to import: not before there is a table
+
     table = detections.to_dict("records")
     compact = chances_of_huts(table, *images, params) if name == "hut" else [None] * len(table)
     chances = [rule_confidence(row, name, params) for row in table]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pandas as pd
 from rasterio.features import geometry_mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
@@ -129,6 +129,8 @@ def proposal(
 
 def proposals(rows: Sequence[Mapping[str, Any]], index: pd.Index[Any]) -> pd.DataFrame:
     """Return the rows as a table indexed like the detections they are about."""
+    import pandas as pd  # slow to import: not before there is a table
+
     flags = pd.Series([None] * len(rows), index=index, dtype="object")
     for i, row in enumerate(rows):
         flags.iat[i] = tuple(row["flags"])

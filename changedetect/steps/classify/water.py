@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from pydantic import Field
 from rasterio.features import geometry_mask
-from scipy.special import chdtri
 
 from changedetect.core.quality import Quality
 from changedetect.steps.classify.patch import smallest_box
@@ -203,6 +202,8 @@ def _robust_covariance(values: NDArray[np.float64], trimmed: float) -> tuple[NDA
 
     Trimming shrinks it; it is scaled up, never down, to the median distance that normal values have.
     """
+    from scipy.special import chdtri  # scipy is slow to import: only where it is used
+
     level = np.median(values, axis=1)
     centred = values - level[:, None]
     covariance = np.cov(centred) + 1e-12 * np.eye(len(values))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,6 +93,8 @@ def dark_plane(image: Raster | Baseline, usable: Mask, gsd_m: float, params: Exp
 
 def _level_around(plane: Plane, usable: Mask, gsd_m: float, params: ExplainParams) -> Plane:
     """Return the 60th percentile of the ground around each pixel, of means over cells."""
+    from scipy import ndimage  # scipy is slow to import: only where it is used
+
     rows, cols = plane.shape
     size = (max(1, round(cols * gsd_m / _CELL_M)), max(1, round(rows * gsd_m / _CELL_M)))
     filled = np.where(usable, plane, np.median(plane[usable]) if usable.any() else np.float32(0))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from changedetect.steps.explain.shadows import kept_along, light_change, tint_of
 
@@ -56,6 +55,8 @@ def trim_shadows(
     Dark paint cannot be told from shadow by its colour, but what is shadow lies away from the sun: a thing of height h
     with its shadow is what everything from a pixel to h times the shadow's step beyond it belongs to.
     """
+    from scipy import ndimage  # scipy is slow to import: only where it is used
+
     step, gsd_m = views[0].shadow, raster.grid.gsd_m
     if step is None or gsd_m > params.max_gsd_m or not labels.any():
         return labels

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from changedetect.steps.measure.peaks import find_peaks
 from changedetect.steps.measure.shape import disc
 
 if TYPE_CHECKING:
@@ -178,8 +179,6 @@ def _longest_extent(mask: Mask) -> float:
 
 def _row_of_peaks(crop: Crop, rectangle: Rectangle) -> tuple[int, float]:
     """Return the number of bright or dark peaks along the longer axis and their mean spacing in pixels."""
-    from scipy.signal import find_peaks
-
     rows, cols = np.nonzero(crop.mask)
     angle = np.deg2rad(rectangle.orientation_deg)
     along = cols * np.sin(angle) - rows * np.cos(angle)
@@ -191,7 +190,7 @@ def _row_of_peaks(crop: Crop, rectangle: Rectangle) -> tuple[int, float]:
     if profile.size < 8:
         return 0, 0.0
     profile = np.convolve(profile, [0.25, 0.5, 0.25], mode="same")
-    found = max((find_peaks(sign * profile, prominence=0.12)[0] for sign in (1, -1)), key=len)
+    found = max((find_peaks(sign * profile, 0.12) for sign in (1, -1)), key=len)
     if len(found) < 2:
         return len(found), 0.0
     return len(found), float(np.diff(found).mean())

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import dijkstra
-from skimage.morphology import skeletonize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
     Mask = NDArray[np.bool_]
 
@@ -83,6 +81,9 @@ def even_sides(mask: Mask, rectangle: Rectangle) -> tuple[float, float]:
 
 def trace_skeleton(mask: Mask) -> Skeleton:
     """Return the skeleton of a mask, with lengths along the smoothed lines."""
+    from scipy.sparse.csgraph import dijkstra  # both are slow to import: only where they are used
+    from skimage.morphology import skeletonize
+
     padded = np.pad(mask, 1)
     depth = cv2.distanceTransform(padded.astype(np.uint8), cv2.DIST_L2, 5)
     line = np.asarray(skeletonize(padded), np.bool_)  # type: ignore[no-untyped-call]
@@ -128,8 +129,10 @@ def _smooth_length(rows: NDArray[np.float64], cols: NDArray[np.float64]) -> floa
     return float(np.hypot(np.diff(smooth[0]), np.diff(smooth[1])).sum())
 
 
-def _pixel_graph(line: Mask, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> sparse.csr_matrix:
+def _pixel_graph(line: Mask, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> csr_matrix:
     """Return the symmetric graph of neighbouring skeleton pixels; a diagonal only where no straight way exists."""
+    from scipy.sparse import csr_matrix  # scipy is slow to import: only where it is used
+
     index = np.full(line.shape, -1, np.int64)
     index[rows, cols] = np.arange(rows.size)
     starts, ends, weights = [], [], []
@@ -143,8 +146,8 @@ def _pixel_graph(line: Mask, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> 
         weights.append(np.full(int(linked.sum()), math.hypot(dr, dc)))
     start, end, weight = np.concatenate(starts), np.concatenate(ends), np.concatenate(weights)
     n = rows.size
-    half = sparse.csr_matrix((weight, (start, end)), shape=(n, n))
-    return sparse.csr_matrix(half + half.T)
+    half = csr_matrix((weight, (start, end)), shape=(n, n))
+    return csr_matrix(half + half.T)
 
 
 def disc(diameter_px: float) -> NDArray[np.uint8]:

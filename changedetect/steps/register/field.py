@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solveh_banded
-from scipy.sparse import csc_array
 
 from changedetect.core.results import bspline_basis
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from scipy.sparse import csc_array
 
 SHIFT = float("inf")
 """Penalty that leaves a constant only."""
@@ -298,6 +297,8 @@ class _Design:
         return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
 
     def _solve(self, equations: _Equations, right: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
+        from scipy.linalg import solveh_banded  # scipy is slow to import: only where it is used
+
         unit = max(float(equations.matrix[0].mean()), 1e-12)
         banded = self.bend * (unit * penalty)
         banded += equations.matrix
@@ -324,6 +325,8 @@ class _Design:
 
 def _columns(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> csc_array:
     """Return the sparse matrix (size, ties) whose columns hold `values` (ties, k) at `index` (ties, k)."""
+    from scipy.sparse import csc_array
+
     ends = np.arange(len(index) + 1) * index.shape[1]
     return csc_array((values.ravel(), index.ravel(), ends), shape=(size, len(index)))
 

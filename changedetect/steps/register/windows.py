@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import scipy.fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,13 +54,17 @@ class WindowTies:
 
 def transform_planes(planes: NDArray[np.float32]) -> NDArray[np.complex64]:
     """Return the spectra (feature, row, col) of tapered features, zero-padded by a third."""
+    from scipy import fft  # scipy is slow to import: only where it is used
+
     rows, cols = planes.shape[1:]
     taper = _tukey(rows)[:, None] * _tukey(cols)[None, :]
-    return np.stack([scipy.fft.rfft2(plane * taper, _padded(rows, cols)) for plane in planes])
+    return np.stack([fft.rfft2(plane * taper, _padded(rows, cols)) for plane in planes])
 
 
 def _padded(rows: int, cols: int) -> tuple[int, int]:
-    rows, cols = (scipy.fft.next_fast_len(int(np.ceil(n * 4 / 3)), real=True) for n in (rows, cols))
+    from scipy import fft
+
+    rows, cols = (fft.next_fast_len(int(np.ceil(n * 4 / 3)), real=True) for n in (rows, cols))
     return rows, cols
 
 
@@ -198,13 +201,15 @@ def _solve_affine(
 def _match_one(
     a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> tuple[float, float, float] | None:
+    from scipy import fft
+
     side = a.shape[1]
     limit = side // 4
-    spectrum = np.conj(scipy.fft.rfft2(a)) * scipy.fft.rfft2(b)
+    spectrum = np.conj(fft.rfft2(a)) * fft.rfft2(b)
     spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
     mixed = np.tensordot(weight.astype(np.float32), spectrum, axes=1)
     near = np.arange(-limit, limit + 1)
-    surface = scipy.fft.irfft2(mixed, (side, side))[np.ix_(near, near)]
+    surface = fft.irfft2(mixed, (side, side))[np.ix_(near, near)]
     spread = _robust_spread(surface)
     r, c = np.unravel_index(int(np.argmax(surface)), surface.shape)
     if spread == 0 or not (0 < r < 2 * limit and 0 < c < 2 * limit):
@@ -222,8 +227,10 @@ def _match_one(
 def _correlate(
     spectrum: NDArray[np.complex64], size: tuple[int, ...], limit_px: tuple[int, int]
 ) -> NDArray[np.float32]:
+    from scipy import fft
+
     spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
-    full = scipy.fft.irfft2(spectrum, size)
+    full = fft.irfft2(spectrum, size)
     rows, cols = (np.arange(-n, n + 1) for n in limit_px)
     return np.asarray(full[np.ix_(rows, cols)], np.float32)
 

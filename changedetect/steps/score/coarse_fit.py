@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from changedetect.steps.score.coarse_state import Clusters
 
@@ -48,6 +47,8 @@ def fit_clusters(descriptors: Matrix, target: Matrix, count: int) -> Clusters:
 
     Each kind's robust line is drawn towards that of all, and its deviations are those of what did not change.
     """
+    from scipy.cluster.vq import kmeans2  # scipy is slow to import: only where it is used
+
     centres, members = kmeans2(descriptors, count, iter=_ROUNDS, minit="++", seed=_SEED)
     n_bands = target.shape[1]
     columns = np.column_stack([np.ones(len(descriptors)), descriptors[:, :n_bands]])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +48,8 @@ def _fill_nearest(field: NDArray[np.float32]) -> NDArray[np.float32]:
     if unknown.all():
         return np.zeros_like(field)
     if unknown.any():
+        from scipy import ndimage  # scipy is slow to import: only where it is used
+
         index = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
         field = field[tuple(index)]
     return np.asarray(field, np.float32)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.special import chdtri
 
 from changedetect.core.results import Noise
 from changedetect.errors import DataError, GridError
@@ -271,6 +269,8 @@ def _fit_variance(
 
 def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
     """Return non-negative weights of the variance terms; residuals beyond 3 sigma are changes, not noise."""
+    from scipy.optimize import nnls  # scipy is slow to import: only where it is used
+
     size = np.maximum(terms.mean(axis=0), 1e-12)
     scaled = terms / size
     floor = max(1e-3 * float(np.median(squared)), 1e-12)
@@ -313,7 +313,7 @@ def _fit_whitening(
     use = np.asarray(lattice.use, bool)
     dark = np.asarray(lattice.take(shadows.was_dark), bool)
     found = evidence.weigh(residuals, sigmas, lights, dark, model, params)
-    whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / chdtri(n_bands, 0.5)
+    whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / _median_chi2(n_bands)
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})
     return _scale(found, use, n_bands, model)
@@ -324,6 +324,12 @@ def _scale(found: evidence.Evidence, use: NDArray[np.bool_], n_bands: int, model
     whole = max(float(np.median(found.all_squared[use])), 1e-9)
     free = max(float(np.median(found.free_squared[use])), 1e-9)
     # A scene quieter than the floors stays quiet: excess is scaled away, calm only a little up.
-    scale_all = math.sqrt(min(_MOST_UPSCALE, float(chdtri(n_bands, 0.5)) / whole))
-    scale_free = math.sqrt(min(_MOST_UPSCALE, float(chdtri(max(n_bands - 1, 1), 0.5)) / free))
+    scale_all = math.sqrt(min(_MOST_UPSCALE, _median_chi2(n_bands) / whole))
+    scale_free = math.sqrt(min(_MOST_UPSCALE, _median_chi2(max(n_bands - 1, 1)) / free))
     return replace(model, scale_all=scale_all, scale_free=scale_free)
+
+
+def _median_chi2(freedom: int) -> float:
+    from scipy.special import chdtri  # scipy is slow to import: only where it is used
+
+    return float(chdtri(freedom, 0.5))
