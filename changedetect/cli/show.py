@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def run_report(report: RunReport, as_json: bool) -> None:
         click.echo()
     click.echo(f"{results.aoi.title}{' (SIMULATED scenes)' if results.simulated else ''}")
     for sentence in results.summary.get("headline", []):
-        click.echo(f"  {sentence}")
+        click.echo(wrapped(sentence))
     click.echo(f"Outputs: {report.out_dir}")
     page = report.out_dir / "report.html"
     if page.is_file():
@@ -180,6 +181,15 @@ def fitting(
             break
         kept = [i for i in kept if header[i] != name]
     return [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def wrapped(sentence: str, width: int | None = None) -> str:
+    """Return an indented sentence, on a terminal broken between its words; `width` as in `fitting`."""
+    if width is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    return textwrap.fill(
+        sentence, max(width, 40), initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 def _text(value: Any) -> str:

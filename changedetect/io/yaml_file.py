@@ -51,7 +51,7 @@ def load_yaml(path: Path) -> Any:
             raise ConfigError("is too large", where=str(path), found=f"{path.stat().st_size} bytes", needed=MAX_BYTES)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError("no such file", where=str(path)) from None
+        raise ConfigError("no such file", where=str(path), hint=f"ls {path.parent}") from None
     except UnicodeDecodeError:
         raise ConfigError("is not UTF-8 text", where=str(path)) from None
     except OSError as error:

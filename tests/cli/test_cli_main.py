@@ -13,7 +13,7 @@ import changedetect
 from changedetect.cli.guard import GuardedGroup
 from changedetect.cli.main import main
 from changedetect.cli.options import FormatList, UtcTime
-from changedetect.cli.show import aligned, fitting, scene_list
+from changedetect.cli.show import aligned, fitting, scene_list, wrapped
 from changedetect.errors import DataError, NothingToDoError, OutputError
 
 HEAVY = (
@@ -232,3 +232,12 @@ def test_help_keeps_its_lines_and_fits_the_page():
     assert max(map(len, said.splitlines())) <= 100
     listed = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert not [line for line in listed if line.endswith("...")]
+
+
+def test_a_headline_is_broken_between_words_on_a_narrow_terminal_only():
+    sentence = "ships on 2 of 3 clear days (6 looks, 5 days); on 0 of 1 partly seen"
+    assert wrapped(sentence) == f"  {sentence}"  # stdout of a test is no terminal
+    assert wrapped(sentence, 48).splitlines() == [
+        "  ships on 2 of 3 clear days (6 looks, 5 days);",
+        "    on 0 of 1 partly seen",
+    ]
