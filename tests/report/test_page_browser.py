@@ -306,10 +306,20 @@ def test_a_telephone_needs_no_sideways_scrolling(visit, scheme):
     assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) == (scheme == "dark")
 
 
-def test_it_prints(visit, tmp_path):
-    page = visit()
+def test_it_prints_whole_tables_on_narrow_paper(visit, season, tmp_path):
+    page = visit(at=season.resolve().as_uri())
     page.pdf(path=tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert len(shown_rows(page)) == 100
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 1000})  # what A4 leaves between its margins
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert len(shown_rows(page)) == page.locator(".row.thing").count() == 200
+    assert page.locator("#table thead").is_visible()
+    assert not page.locator(".filters").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 688
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert len(shown_rows(page)) == 100
 
 
 def test_a_page_on_which_nothing_was_found_says_so(visit, tmp_path):

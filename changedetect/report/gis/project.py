@@ -115,6 +115,8 @@ def to_document(results: RunResults, layers: Sequence[Layer]) -> str:
     properties = ET.SubElement(root, "properties")
     ET.SubElement(ET.SubElement(properties, "Paths"), "Absolute", type="bool").text = "false"
     ET.SubElement(ET.SubElement(properties, "SpatialRefSys"), "ProjectionsEnabled", type="int").text = "1"
+    # a label that the edge of the map would cut goes elsewhere
+    ET.SubElement(ET.SubElement(properties, "PAL"), "ShowingPartialsLabels", type="bool").text = "false"
     root.append(_view(results))
     root.append(_time_settings(results))
     ET.indent(root)

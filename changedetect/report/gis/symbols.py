@@ -20,7 +20,9 @@ SCORE_RAMP: tuple[tuple[float, str, int], ...] = (
 """Score (sigma), colour, opacity of 255: darker blue, brighter red; what is no more than noise stays clear."""
 
 _BY_STATUS = "CASE WHEN \"status\"='disappeared' THEN 'dash' WHEN \"status\"='modified' THEN 'dot' ELSE 'solid' END"
-_CHANGE_LABEL = '"class" || CASE WHEN "count" > 1 THEN \' \' || "count" ELSE \'\' END || \' \' || round("confidence",2)'
+_CHANGE_LABEL = (
+    '"class" || CASE WHEN "count" > 1 THEN \' x \' || "count" ELSE \'\' END || \' \' || round("confidence",2)'
+)
 
 
 def change_style() -> list[ET.Element]:

@@ -70,12 +70,13 @@
   const toPaper = (printing) => {
     const bounds = report.map.getBounds();
     document.documentElement.classList.toggle("printing", printing);
-    report.drawTimeline();
+    report.showAllRows(printing);
+    report.showAllBars(printing);
     report.map.invalidateSize({ animate: false });
     report.map.fitBounds(bounds, { animate: false });
   };
   window.addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("#quality details")) details.open = true;
+    for (const details of document.querySelectorAll("#quality details, #provenance details:first-of-type")) details.open = true;
     toPaper(true);
   });
   window.addEventListener("afterprint", () => toPaper(false));

@@ -5,6 +5,7 @@
   const PAGE = 100;
   const order = { key: "confidence", down: true };
   let most = PAGE;
+  let kept = PAGE;
   const open = new Set();
 
   const text = (value) => value ?? "";
@@ -69,6 +70,11 @@
     more.textContent = `Show more (${listed.length - most} left)`;
     more.hidden = listed.length <= most;
     for (const header of headers) header.setAttribute("aria-sort", header.dataset.key === order.key ? (order.down ? "descending" : "ascending") : "none");
+  };
+  /** Draw all rows, as on paper nothing can be clicked, or as many as were asked for. */
+  report.showAllRows = (all) => {
+    [most, kept] = all ? [Infinity, most] : [kept, kept];
+    draw();
   };
   report.startTable = () => {
     byId("changes").append(el("div", { class: "scroll" }, el("table", { class: "table", id: "table" }, el("thead", {}, el("tr", {}, el("td"), ...headers)), body)), more);

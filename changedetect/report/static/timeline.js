@@ -9,6 +9,7 @@
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const span = Math.max(last - first, 86400000);
   let all = false;
+  let printing = false;
   let width = 600;
 
   const rows = el("div", { class: "rows" });
@@ -115,7 +116,7 @@
   const draw = () => {
     width = Math.max(160, rows.clientWidth - parseFloat(getComputedStyle(rows).getPropertyValue("--names")));
     const changes = [...report.shownChanges()].sort((a, b) => (a.first_seen || "").localeCompare(b.first_seen || "") || a.label.localeCompare(b.label, "en", { numeric: true }));
-    const listed = all ? changes : changes.slice(0, MOST_ROWS);
+    const listed = all || printing ? changes : changes.slice(0, MOST_ROWS);
     const more = changes.length > listed.length || all
       ? el("button", { type: "button", class: "more", on: { click: () => { all = !all; draw(); } } }, all ? "Show fewer" : `Show all ${changes.length} objects`) : null;
     const counted = data.activity.filter(({ rows: counts, class: kind }) => data.classes[kind].coming || counts.some(([, count]) => count));
@@ -134,7 +135,11 @@
   report.on(["selected"], () => {
     for (const node of rows.querySelectorAll(".thing")) node.classList.toggle("chosen", node.dataset.change === state.selected);
   });
-  report.drawTimeline = draw;
+  /** Draw to the width there is, with all objects on paper. */
+  report.showAllBars = (onPaper) => {
+    printing = onPaper;
+    draw();
+  };
   report.startTimeline = () => {
     draw();
     let wide = rows.clientWidth;
