@@ -59,6 +59,12 @@ def test_a_line_with_its_banks_is_no_building() -> None:
     np.testing.assert_array_equal(compact_core(line, free, 0.5, PARAMS), line)
 
 
+def test_what_light_explains_wholly_keeps_its_outline() -> None:
+    ragged = slanting((60, 60), 40.0, 8.0, 30.0) | slanting((60, 60), 8.0, 30.0, 30.0)
+    nothing = np.zeros(ragged.shape, np.float32)
+    np.testing.assert_array_equal(compact_core(ragged, nothing, 0.5, PARAMS), ragged)
+
+
 def test_the_edge_lies_at_half_of_each_colour_s_own_contrast() -> None:
     rng = np.random.default_rng(4)
     roof = slanting((60, 60), 26.0, 14.0, 90.0)

@@ -223,6 +223,8 @@ def compact_core(mask: Mask, free: Plane, gsd_m: float, params: MeasureParams) -
     strength = np.where(mask, np.abs(free), np.float32(0))
     own = float(np.quantile(strength[mask], 0.9))
     total = float((strength[mask] ** 2).sum())
+    if own <= 0:
+        return mask
     side = 2 * max(1, round(params.core_width_m / 4 / gsd_m)) + 1
     for share in params.core_shares:
         above = np.pad(strength >= share * own, side).astype(np.uint8)
