@@ -41,7 +41,7 @@ class ActivityParams:
     """Clear share below which a zone is `obscured` and its count unknown."""
     min_water: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """Share of a zone from which the seen share of its water alone says how well vessels were seen."""
-    uncounted_flags: tuple[str, ...] = ("explained_by_shadow", "explained_by_lean")
+    uncounted_flags: tuple[str, ...] = ("explained_by_shadow", "explained_by_slope", "explained_by_lean")
     """Changes with one of these flags are listed but not counted: geometry explains them."""
 
 

@@ -85,6 +85,20 @@ def test_what_is_too_large_or_seen_too_coarsely_is_never_named() -> None:
         assert max(found.values()) == 0.0
 
 
+def test_a_crown_that_came_into_leaf_is_no_hut() -> None:
+    params = GroundParams()
+    crown = {"ndvi_after": 0.62, "ndvi_before": 0.3, "local_sigma": 11.0, "inner_width_m": 7.0}
+    green = candidate(**crown)
+    gone = green | {"status": "disappeared"}
+    narrow = candidate(**crown | {"inner_width_m": 1.0})
+    told, left, thin = learned_confidence([green, gone, narrow], params)
+    assert told is not None
+    assert told["hut"] == told["trench"] == 0.0
+    assert told["equipment"] == learned_confidence([green], GroundParams(bare_max_ndvi=1.0))[0]["equipment"]
+    assert left == learned_confidence([gone], GroundParams(bare_max_ndvi=1.0))[0]
+    assert thin == learned_confidence([narrow], GroundParams(bare_max_ndvi=1.0))[0]
+
+
 def test_without_its_features_or_its_leave_nothing_learned_is_said() -> None:
     bare = candidate()
     del bare["features"]["rim_dark"]

@@ -56,7 +56,12 @@ class LinkParams:
     detection stays in detections.geojson."""
     min_confidence: Share = 0.4
     """Changes less sure than this are not told; their detections stay. Weak re-roofings, mostly false, lie below."""
-    left_out_flags: tuple[str, ...] = ("explained_by_shadow", "explained_by_lean", "explained_by_misregistration")
+    left_out_flags: tuple[str, ...] = (
+        "explained_by_shadow",
+        "explained_by_slope",
+        "explained_by_lean",
+        "explained_by_misregistration",
+    )
     """Detections with one of these stay in detections.geojson, but make no change: light, view or registration do."""
     max_points: Annotated[int, Field(ge=16)] = 4096
     """Pixels sampled under one outline at most."""

@@ -12,6 +12,7 @@ from rasterio.features import geometry_mask
 from changedetect.core.tables import MEASURE_COLUMNS, require_columns
 from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, tint_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
+from changedetect.steps.explain.slopes import slope_gain
 from changedetect.steps.explain.view import View, differ
 
 if TYPE_CHECKING:
@@ -28,10 +29,17 @@ if TYPE_CHECKING:
 
     Plane = NDArray[np.float32]
 
-EXPLAINED_FLAGS = ("explained_by_shadow", "explained_by_lean", "explained_by_misregistration")
+EXPLAINED_FLAGS = (
+    "explained_by_shadow",
+    "explained_by_slope",
+    "explained_by_lean",
+    "explained_by_misregistration",
+)
 """Detections with one of these are listed, but are no changes and are not counted."""
 
 _MARGIN_M = 6.0
+_ROOF_MARGIN_M = 15.0
+"""The opposite slope of a barrack lies within it."""
 
 
 def explain(
@@ -62,8 +70,9 @@ def explain(
     -------
     GeoDataFrame
         `flags` with those of `EXPLAINED_FLAGS` that hold; `features` with `moved_shadow` (share of the object that may
-        be shadow that moved), `shift_gain` and `lean_gain` (share of the squared difference that a shift of the older
-        image takes away), 0 where unknown.
+        be shadow that moved), `slope_gain` (share of the squared change that the sun's way takes away from a roof that
+        stood before), `shift_gain` and `lean_gain` (share of the squared difference that a shift of the older image
+        takes away), 0 where unknown.
     """
     require_columns(detections, MEASURE_COLUMNS, "detections")
     gsd_m = raster.grid.gsd_m
@@ -78,6 +87,8 @@ def explain(
     flags, features = [], []
     for row in detections.to_dict("records"):
         shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, cast)
+        # What was not built before has no slopes whose light could change.
+        shares["slope_gain"] = _slope(row["geometry"], (raster, images), views) if row["status"] == "modified" else 0.0
         flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
         features.append({**row["features"], **{name: round(value, 6) for name, value in shares.items()}})
     explained = detections.copy()
@@ -133,11 +144,19 @@ def _explain_one(
     }
 
 
-def _window(geometry: Any, raster: Raster) -> tuple[slice, slice]:
+def _slope(geometry: Any, images: tuple[Raster, tuple[Plane, Plane, Plane]], views: tuple[View, View]) -> float:
+    raster, (before, after, _) = images
+    rows, cols = _window(geometry, raster, _ROOF_MARGIN_M)
+    grid = raster.grid.crop(rows, cols)
+    mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
+    return slope_gain((before[:, rows, cols], after[:, rows, cols]), mask, views)
+
+
+def _window(geometry: Any, raster: Raster, margin_m: float = _MARGIN_M) -> tuple[slice, slice]:
     inverse, (n_rows, n_cols) = ~raster.grid.transform, raster.grid.shape
     left, bottom, right, top = geometry.bounds
     (c0, r0), (c1, r1) = inverse @ (left, top), inverse @ (right, bottom)
-    margin = max(4, round(_MARGIN_M / raster.grid.gsd_m))
+    margin = max(4, round(margin_m / raster.grid.gsd_m))
     rows = slice(max(0, math.floor(r0) - margin), min(n_rows, math.ceil(r1) + margin))
     cols = slice(max(0, math.floor(c0) - margin), min(n_cols, math.ceil(c1) + margin))
     return rows, cols
@@ -147,6 +166,8 @@ def _flags(shares: dict[str, float], params: ExplainParams) -> list[str]:
     found = []
     if shares["moved_shadow"] >= params.min_shadow_share:
         found.append("explained_by_shadow")
+    if shares["slope_gain"] >= params.min_slope_gain:
+        found.append("explained_by_slope")
     if shares["shift_gain"] >= params.min_shift_gain:
         found.append("explained_by_misregistration")
     elif shares["lean_gain"] >= params.min_shift_gain:

@@ -33,6 +33,9 @@ class ExplainParams:
     """What is dark must be this wide to be a shadow that may have moved."""
     min_shift_gain: Annotated[float, Field(gt=0.0, le=1.0)] = 0.65
     """An object is explained by a shift of the older image if that takes away this share of the squared difference."""
+    min_slope_gain: Annotated[float, Field(gt=0.0, le=1.0)] = 0.85
+    """A slope of a roof is explained by the sun's way if that takes away this share of the squared change of both its
+    slopes: .95 and more where it is so, .6 at most where it is not."""
     max_shift_px: Annotated[float, Field(ge=0.0)] = 1.5
     """Registration errs locally by at most this, even at its best."""
     max_roof_m: Annotated[float, Field(gt=0.0)] = 15.0

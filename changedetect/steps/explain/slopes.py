@@ -1,0 +1,150 @@
+"""How much of a change is the sun standing otherwise over the two slopes of a roof that is what it was."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from changedetect.steps.explain.view import View
+
+    Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
+    Vector = NDArray[np.float64]
+
+_SLOPES_DEG = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0)
+_SKY_SHARES = (0.0, 0.15, 0.3)
+"""Of the light on flat ground, what comes from the sky: less in near infrared, more in haze."""
+_SQUARE = 1.3
+"""Regions no longer than this times their width may slope any of four ways; others across their length."""
+_LEAST_PX = 12
+_LOWEST_SUN_DEG = 5.0
+_LEAST_LIGHT = 0.05
+"""Of that on flat ground: walls and ground light what neither sun nor sky does."""
+_LEAST_BANDS = 3
+"""With fewer, another material in another light looks the same."""
+_SAME_COLOUR = 0.2
+"""Largest difference of bands (log) between two slopes of one roof: the sky that lights the darker one is blue."""
+_GAIN_ERROR = 0.2
+"""Brightness of both slopes may be wrong by this (log) on one date: season and haze are not quite normalised away."""
+_DARKEST = 0.05
+"""Share of the usual brightness below which logarithms are cut."""
+
+
+def slope_gain(images: tuple[Plane, Plane], mask: Mask, views: tuple[View, View]) -> float:
+    """Return the share of the squared change of two slopes of a roof that the sun's way between the dates takes away.
+
+    Parameters
+    ----------
+    images : tuple of ndarray
+        Before and after, (band, row, col), normalised: flat ground that stayed the same has the same numbers.
+    mask : ndarray
+        The object, (row, col): one slope.
+    views : tuple of View
+        Angles of the scene and of the baseline.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 where a sun is unknown, and where what lies beyond the object's far side is not of its material on
+        both dates. It is the opposite slope then: new paint would be on both.
+
+    Notes
+    -----
+    A slope that the sun meets at an angle i is lit by cos i / sin(elevation) times what flat ground is; the sky lights
+    both alike. One slope, one way it faces and one share of the sky are fitted to all bands of both slopes, and
+    compared with no such change; what both have in common may be the error of the gain.
+    """
+    suns = [(view.sun_azimuth_deg, view.sun_elevation_deg) for view in views]
+    if any(angle is None for sun in suns for angle in sun):
+        return 0.0
+    now, then = ((float(azimuth or 0.0), float(elevation or 0.0)) for azimuth, elevation in suns)
+    core = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
+    if core.sum() < _LEAST_PX or len(images[0]) < _LEAST_BANDS:
+        return 0.0
+    levels = [_log(image, images[0]) for image in images]
+    own = [_middle(level, core) for level in levels]
+    best = 0.0
+    for facing_deg, depth_px in _ways(mask):
+        far = _beyond(core, mask, facing_deg, depth_px)
+        if far.sum() < _LEAST_PX:
+            continue
+        other = [_middle(level, far) for level in levels]
+        if not all(_alike(a, b) for a, b in zip(own, other, strict=True)):
+            continue
+        seen = np.stack([own[1] - own[0], other[1] - other[0]])
+        unexplained = max(_energy(seen), 1e-9)
+        for slope_deg, sky in product(_SLOPES_DEG, _SKY_SHARES):
+            lit = [_relit(facing_deg + turn, slope_deg, (then, now), sky) for turn in (0.0, 180.0)]
+            best = max(best, 1.0 - _energy(seen - np.array(lit)[:, None]) / unexplained)
+    return best
+
+
+def _log(image: Plane, before: Plane) -> Plane:
+    floor = np.maximum(_DARKEST * np.median(before, axis=(1, 2), keepdims=True), 1e-6)
+    return np.asarray(np.log(np.maximum(image, floor)), np.float32)
+
+
+def _middle(level: Plane, part: Mask) -> Vector:
+    return np.asarray(np.median(level[:, part], axis=1), np.float64)
+
+
+def _alike(one: Vector, other: Vector) -> bool:
+    """Return whether two logs of brightness per band are those of one material in more and in less light."""
+    apart = other - one
+    return bool(np.abs(apart - apart.mean()).max() <= _SAME_COLOUR)
+
+
+def _energy(change: Vector) -> float:
+    """Return what is left of a change (slope, band), squared, less what both slopes may share as error of the gain."""
+    left = change - np.clip(change.mean(axis=0), -_GAIN_ERROR, _GAIN_ERROR)
+    return float((left * left).sum())
+
+
+def _ways(mask: Mask) -> Iterator[tuple[float, float]]:
+    """Yield the ways a slope of this outline may face, degrees clockwise from north, and how deep it is that way."""
+    rows, cols = np.nonzero(mask)
+    box = cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))
+    corners = cv2.boxPoints(box)
+    sides = [corners[1] - corners[0], corners[2] - corners[1]]
+    lengths = [float(np.hypot(*side)) + 1.0 for side in sides]
+    longer = int(lengths[1] > lengths[0])
+    for along in (longer, 1 - longer):
+        if along != longer and lengths[longer] > _SQUARE * lengths[along]:
+            continue
+        # It faces across this side; (col, -row) is (east, north).
+        heading = math.degrees(math.atan2(float(sides[along][0]), float(-sides[along][1])))
+        for turn in (90.0, 270.0):
+            yield heading + turn, lengths[1 - along]
+
+
+def _beyond(core: Mask, mask: Mask, facing_deg: float, depth_px: float) -> Mask:
+    """Return the object's core moved to where the opposite slope lies."""
+    angle = math.radians(facing_deg)
+    step = np.array([[1, 0, -depth_px * math.sin(angle)], [0, 1, depth_px * math.cos(angle)]], np.float32)
+    size = (core.shape[1], core.shape[0])
+    moved = cv2.warpAffine(core.astype(np.uint8), step, size, flags=cv2.INTER_NEAREST)
+    return np.asarray((moved > 0) & ~mask)
+
+
+def _relit(facing_deg: float, slope_deg: float, suns: tuple[tuple[float, float], ...], sky: float) -> float:
+    """Return the log change of a slope's light over that of flat ground, from the first sun to the second.
+
+    `sky` is the sky's share of the light on flat ground under the second sun: it grows as the sun sinks.
+    """
+    levels = []
+    slope = math.radians(slope_deg)
+    highs = [math.radians(max(elevation, _LOWEST_SUN_DEG)) for _, elevation in suns]
+    for (azimuth_deg, _), high in zip(suns, highs, strict=True):
+        part = sky * math.sin(highs[1]) / (sky * math.sin(highs[1]) + (1.0 - sky) * math.sin(high))
+        met = math.cos(slope) + math.sin(slope) * math.cos(math.radians(azimuth_deg - facing_deg)) / math.tan(high)
+        levels.append(part + (1.0 - part) * max(met, 0.0))
+    return math.log(max(levels[1], _LEAST_LIGHT) / max(levels[0], _LEAST_LIGHT))
