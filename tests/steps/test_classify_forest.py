@@ -99,6 +99,15 @@ def test_a_crown_that_came_into_leaf_is_no_hut() -> None:
     assert thin == learned_confidence([narrow], GroundParams(bare_max_ndvi=1.0))[0]
 
 
+@pytest.mark.parametrize(("cast_before", "ndvi_before"), [(0.7, 0.7), (0.7, 0.3), (0.0, 0.7)])
+def test_a_crown_that_turned_is_no_hut(cast_before: float, ndvi_before: float) -> None:
+    turned = candidate(ndvi_after=0.46, ndvi_before=ndvi_before, cast_before=cast_before, local_sigma=15.0)
+    by_green = learned_confidence([turned], GroundParams())[0]
+    crown = cast_before > 0.5 and ndvi_before > 0.6
+    expected = dict.fromkeys(("trench", "hut"), 0.0) if crown else {}
+    assert by_green == learned_confidence([turned], GroundParams(bare_max_ndvi=1.0))[0] | expected
+
+
 def test_without_its_features_or_its_leave_nothing_learned_is_said() -> None:
     bare = candidate()
     del bare["features"]["rim_dark"]

@@ -13,7 +13,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.tables import MEASURE_COLUMNS, geo_table
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.explain import ExplainParams, View, explain, trim_shadows
-from changedetect.steps.explain.shadows import casts_shadow, kept_along, swept
+from changedetect.steps.explain.shadows import casts_shadow, kept_along, stood_tall, swept, tints_of
 
 SIDE = 128
 BANDS = ("blue", "green", "red", "nir")
@@ -102,6 +102,39 @@ def test_the_same_dark_patch_elsewhere_is_not_explained() -> None:
     )
     assert found["flags"].iloc[0] == ("small",)
     assert found["features"].iloc[0]["moved_shadow"] < 0.1
+
+
+HAZY = np.array([0.90, 0.76, 0.65, 0.32])
+
+
+@pytest.mark.parametrize("shade", [dict(zip(BANDS, HAZY, strict=True)), {}])
+def test_a_shadow_that_haze_filled_with_blue_is_explained(shade: dict[str, float]) -> None:
+    now = painted(house(NOVEMBER), (40, 80), (50, 80), GROUND * HAZY)
+    then = baseline(house(SEPTEMBER))
+    found = explain(outlines((40, 60, 50, 80)), raster(now), then, (NOVEMBER, SEPTEMBER), PARAMS, shade)
+    assert "explained_by_shadow" in found["flags"].iloc[0]
+    # The same colours where no shadow can have come are something else.
+    away = painted(house(NOVEMBER), (100, 120), (10, 40), GROUND * HAZY)
+    kept = explain(outlines((100, 120, 10, 40)), raster(away), then, (NOVEMBER, SEPTEMBER), PARAMS, shade)
+    assert kept["flags"].iloc[0] == ("small",)
+
+
+def test_shadow_takes_of_each_band_what_was_learned_or_guessed() -> None:
+    np.testing.assert_allclose(tints_of({"red": 0.5, "nir": 0.25}, ("red", "nir")), [[2 / 3, 4 / 3]], rtol=1e-5)
+    guessed = tints_of({}, BANDS)
+    np.testing.assert_allclose(guessed[0], 1.0)
+    assert (np.diff(guessed[1:], axis=1) > 0).all()
+    assert tints_of({}, ("pan",)).tolist() == [[1.0]]
+
+
+def test_what_cast_a_shadow_before_stood_there_before() -> None:
+    house_mask = np.zeros((SIDE, SIDE), bool)
+    house_mask[80:100, 50:80] = True
+    ring = np.zeros_like(house_mask)
+    ring[10:40, 10:120] = True
+    tip = (-6.0 / 0.5, 0.0)
+    assert stood_tall(house(SEPTEMBER).astype(np.float32), house_mask, ring, tip, PARAMS) > 0.9
+    assert abs(stood_tall(plain().astype(np.float32), house_mask, ring, tip, PARAMS)) < 0.1
 
 
 def test_a_coloured_thing_in_the_way_of_the_shadow_is_not_explained() -> None:

@@ -107,9 +107,13 @@ class GroundParams:
     """The same where one of the dates is much finer, and shows an outline."""
     veto_margin: Annotated[float, Field(ge=0.0)] = 2.0
     """How far, in units of their softness, sizes may lie beyond their limits before a class is ruled out."""
-    bare_max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.5
-    """Greener things are no roof and no dug earth (.40 at most on 200 huts, .26 on 99 % of 319 trenches), but crowns
+    bare_max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.55
+    """Greener things are no roof and no dug earth (.48 at most on 210 huts, .46 on 99 % of 340 trenches), but crowns
     that came into leaf: bare trees stand out as little as ground does."""
+    turned_min_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.42
+    """The same where something greener than `bare_max_ndvi` stood that cast a shadow: a crown that turned in autumn."""
+    stood_min_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """It cast one if this much more of the ground away from the sun was dark than of that towards it."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
     """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
@@ -283,9 +287,11 @@ def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool
 def _is_green(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
     """Return whether what is there is plants, where pixels are fine enough to show the thing itself."""
     f = row["features"]
+    if name not in ("trench", "hut") or f["inner_width_m"] < _RESOLVED_PX * row["gsd_m"]:
+        return False
     when = "before" if row["status"] == "disappeared" else "after"
-    resolved = f["inner_width_m"] >= _RESOLVED_PX * row["gsd_m"]
-    return name in ("trench", "hut") and resolved and f[f"ndvi_{when}"] > params.bare_max_ndvi
+    crown = f["ndvi_before"] > params.bare_max_ndvi and f.get("cast_before", 0.0) >= params.stood_min_share
+    return bool(f[f"ndvi_{when}"] > (params.turned_min_ndvi if crown else params.bare_max_ndvi))
 
 
 def _propose(

@@ -10,13 +10,13 @@ import numpy as np
 from rasterio.features import geometry_mask
 
 from changedetect.core.tables import MEASURE_COLUMNS, require_columns
-from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, tint_of
+from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, stood_tall, tints_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
 from changedetect.steps.explain.slopes import slope_gain
 from changedetect.steps.explain.view import View, differ
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import geopandas as gpd
     from numpy.typing import NDArray
@@ -70,23 +70,24 @@ def explain(
     -------
     GeoDataFrame
         `flags` with those of `EXPLAINED_FLAGS` that hold; `features` with `moved_shadow` (share of the object that may
-        be shadow that moved), `slope_gain` (share of the squared change that the sun's way takes away from a roof that
-        stood before), `shift_gain` and `lean_gain` (share of the squared difference that a shift of the older image
-        takes away), 0 where unknown.
+        be shadow that moved), `casts` and `cast_before` (how much more of the ground away from the sun than of that
+        towards it darkened, and was dark before), `slope_gain` (share of the squared change that the sun's way takes
+        away from a roof that stood before), `shift_gain` and `lean_gain` (share of the squared difference that a shift
+        of the older image takes away), 0 where unknown.
     """
     require_columns(detections, MEASURE_COLUMNS, "detections")
     gsd_m = raster.grid.gsd_m
     if not len(detections) or gsd_m > params.max_gsd_m:
         return detections
     moved = differ(views[0].shadow, views[1].shadow)
-    reach = shadow_reach(raster, baseline, moved, params) if moved is not None else None
+    reach = shadow_reach(raster, baseline, moved, params, shade or {}) if moved is not None else None
     leans = _leans(views, gsd_m, params)
     images = _images(raster, baseline, shade or {})
-    step = views[0].shadow
-    cast = None if step is None else (step[0] * params.cast_height_m / gsd_m, step[1] * params.cast_height_m / gsd_m)
+    heights = (params.cast_height_m, params.crown_height_m)
+    casts = tuple(_tip(view.shadow, height / gsd_m) for view, height in zip(views, heights, strict=True))
     flags, features = [], []
     for row in detections.to_dict("records"):
-        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, cast)
+        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, casts)
         # What was not built before has no slopes whose light could change.
         shares["slope_gain"] = _slope(row["geometry"], (raster, images), views) if row["status"] == "modified" else 0.0
         flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
@@ -100,10 +101,14 @@ def explain(
 
 
 def _images(raster: Raster, baseline: Baseline, shade: Mapping[str, float]) -> tuple[Plane, Plane, Plane]:
-    """Return both dates, (band, row, col), and the tint of shadow in their bands."""
+    """Return both dates, (band, row, col), and the tints shadow may have in their bands."""
     names = [name for name in raster.bands if name in baseline.bands]
     then, now = (np.stack([image.band(name) for name in names]) for image in (baseline, raster))
-    return then, now, tint_of(shade, names)
+    return then, now, tints_of(shade, names)
+
+
+def _tip(step: Step | None, height_px: float) -> Step | None:
+    return None if step is None else (step[0] * height_px, step[1] * height_px)
 
 
 def _leans(views: tuple[View, View], gsd_m: float, params: ExplainParams) -> list[Shift]:
@@ -120,27 +125,28 @@ def _explain_one(
     reach: Reach | None,
     leans: list[Shift],
     params: ExplainParams,
-    cast: Step | None = None,
+    casts: Sequence[Step | None],
 ) -> dict[str, float]:
-    raster, (before, after, tint) = images
+    raster, (before, after, tints) = images
     rows, cols = _window(geometry, raster)
     grid = raster.grid.crop(rows, cols)
     mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
     if not mask.any():
-        return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0, "casts": 0.0}
+        return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0, "casts": 0.0, "cast_before": 0.0}
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     ring = ~wide & np.asarray(raster.valid[rows, cols])
     then, now = before[:, rows, cols], after[:, rows, cols]
     shadow = 0.0
     if reach is not None:
-        common, alike = light_change(then, now, ring, tint, params)
+        common, alike = light_change(then, now, ring, tints, params)
         may = alike & np.where(common < 0, reach.come[rows, cols], reach.gone[rows, cols])
         shadow = float(may[mask].mean())
     return {
         "moved_shadow": shadow,
         "shift_gain": shift_gain(then, now, wide, ring, around(params.max_shift_px)),
         "lean_gain": shift_gain(then, now, wide, ring, leans) if leans else 0.0,
-        "casts": casts_shadow((then, now), mask, ring, cast, params) if cast is not None else 0.0,
+        "casts": casts_shadow((then, now), mask, ring, casts[0], params) if casts[0] is not None else 0.0,
+        "cast_before": stood_tall(then, mask, ring, casts[1], params) if casts[1] is not None else 0.0,
     }
 
 

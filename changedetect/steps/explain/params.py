@@ -54,3 +54,6 @@ class ExplainParams:
     """... and cover this many times the square of their width are slots: they cast nothing, and nothing is cut off."""
     cast_height_m: Annotated[float, Field(gt=0.0)] = 2.0
     """Height at which the shadow of a new thing is looked for: tents and vehicles have it, huts more."""
+    crown_height_m: Annotated[float, Field(gt=0.0)] = 6.0
+    """Height at which the shadow of what stood there before is looked for: crowns are taller, and their far side is as
+    dark as their shadow."""

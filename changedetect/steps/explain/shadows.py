@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 VISIBLE = ("blue", "green", "red", "pan")
 _CELL_M = 8.0
+_HAZY: tuple[Mapping[str, float], ...] = (
+    {"blue": 0.70, "green": 0.60, "red": 0.50, "nir": 0.33},
+    {"blue": 0.92, "green": 0.74, "red": 0.64, "nir": 0.30},
+)
+"""Light left in shadows under thin haze and under more of it."""
+_UNKNOWN_LEFT = 0.6
+"""Light left in the visible where shadows were not learned and near infrared shows them as well."""
 _LEAST_RING = 20
 
 
@@ -35,10 +42,13 @@ class Reach:
     gone: Mask
 
 
-def shadow_reach(raster: Raster, baseline: Baseline, moved: Step, params: ExplainParams) -> Reach:
+def shadow_reach(
+    raster: Raster, baseline: Baseline, moved: Step, params: ExplainParams, shade: Mapping[str, float]
+) -> Reach:
     """Return where the shadows of one date may have moved to on the other.
 
     The tip of a shadow moves by `moved` metres per metre of height: only that way, and no farther than the tallest.
+    `shade` is the share of the light that is left in the scene's own shadows, per band.
     """
     gsd_m = raster.grid.gsd_m
     usable = np.asarray(raster.valid & baseline.valid)
@@ -46,7 +56,9 @@ def shadow_reach(raster: Raster, baseline: Baseline, moved: Step, params: Explai
     tip = (moved[0] * params.max_height_m / gsd_m, moved[1] * params.max_height_m / gsd_m)
     # A pixel more on every side: outlines of shadows are drawn to a pixel.
     box = np.ones((3, 3), np.uint8)
-    darks = [dark_plane(image, usable, gsd_m, params).astype(np.uint8) for image in (baseline, raster)]
+    darks = [
+        dark_plane(image, usable, params, left).astype(np.uint8) for image, left in ((baseline, {}), (raster, shade))
+    ]
     reach = []
     for left, entered, sign in ((darks[0], darks[1], 1), (darks[1], darks[0], -1)):
         core = np.asarray(cv2.morphologyEx(left, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), np.uint8)
@@ -77,17 +89,21 @@ def _line(tip: tuple[float, float]) -> NDArray[np.uint8]:
     return kernel
 
 
-def dark_plane(image: Raster | Baseline, usable: Mask, gsd_m: float, params: ExplainParams) -> Mask:
+def dark_plane(image: Raster | Baseline, usable: Mask, params: ExplainParams, shade: Mapping[str, float]) -> Mask:
     """Return where a date is dark against the ground around, in near infrared and in the visible as well.
 
-    Asphalt and water are dark in near infrared alone.
+    Asphalt and water are dark in near infrared alone. Where haze fills shadows with light, what lies half-way between
+    them and the ground is dark.
     """
     visible = [name for name in image.bands if name in VISIBLE]
+    unknown = _UNKNOWN_LEFT if "nir" in image.bands else 0.0
     dark = usable.copy()
     for names in (visible or list(image.bands), ["nir"]):
         if set(names) <= set(image.bands):
             plane = np.asarray(np.mean([image.band(name) for name in names], axis=0), np.float32)
-            dark &= plane < np.float32(params.dark_ratio) * _level_around(plane, usable, gsd_m, params)
+            left = float(np.mean([shade.get(name, unknown) for name in names])) if names == visible else 0.0
+            ratio = np.float32(max(params.dark_ratio, 0.5 * (1.0 + min(left, 1.0))))
+            dark &= plane < ratio * _level_around(plane, usable, image.grid.gsd_m, params)
     return dark
 
 
@@ -103,19 +119,23 @@ def _level_around(plane: Plane, usable: Mask, gsd_m: float, params: ExplainParam
     return np.asarray(cv2.resize(level, (cols, rows), interpolation=cv2.INTER_LINEAR))
 
 
-def light_change(before: Plane, after: Plane, ring: Mask, tint: Plane, params: ExplainParams) -> tuple[Plane, Mask]:
+def light_change(before: Plane, after: Plane, ring: Mask, tints: Plane, params: ExplainParams) -> tuple[Plane, Mask]:
     """Return the common change of light, log (row, col), and where light alone may have made it.
 
-    `before` and `after` are (band, row, col); the median change of the `ring` around counts as none; `tint` is what a
-    shadow takes from each band against their mean.
+    `before` and `after` are (band, row, col); the median change of the `ring` around counts as none; `tints` are what a
+    shadow may take from each band against their mean, (tint, band): the one that leaves least is believed.
     """
     floor = np.maximum(0.1 * np.median(before, axis=(1, 2), keepdims=True), 1e-6)
     change = np.log(np.maximum(after, floor) / np.maximum(before, floor)).astype(np.float32)
     if ring.sum() >= 20:
         change -= np.median(change[:, ring], axis=1)[:, None, None]
     change = np.stack([cv2.GaussianBlur(plane, (5, 5), 0.8) for plane in change])
-    common = np.tensordot(tint, change, axes=1) / np.float32(tint @ tint)
-    apart = np.abs(change - common * tint[:, None, None]).max(axis=0)
+    commons = [np.tensordot(tint, change, axes=1) / np.float32(tint @ tint) for tint in tints]
+    aparts = [
+        np.abs(change - common * tint[:, None, None]).max(axis=0) for common, tint in zip(commons, tints, strict=True)
+    ]
+    best = np.argmin(aparts, axis=0)[None]
+    common, apart = (np.take_along_axis(np.stack(planes), best, axis=0)[0] for planes in (commons, aparts))
     alike = apart < params.colour_share * np.abs(common) + params.colour_floor
     return np.asarray(common, np.float32), np.asarray(alike & (np.abs(common) > params.min_darkening))
 
@@ -141,9 +161,22 @@ def casts_shadow(
     return shares[0] - shares[1]
 
 
-def tint_of(shade: Mapping[str, float], bands: Sequence[str]) -> Plane:
-    """Return what a shadow takes from each band (logarithm) against their mean; all alike where that is not known."""
-    if not all(0 < shade.get(name, 0.0) < 1 for name in bands):
-        return np.ones(len(bands), np.float32)
-    taken = np.log([shade[name] for name in bands])
-    return np.asarray(taken / taken.mean(), np.float32)
+def stood_tall(before: Plane, mask: Mask, ring: Mask, tip: tuple[float, float], params: ExplainParams) -> float:
+    """Return the same of the ground that was dark before already: what is there stood there, and casts what it cast.
+
+    `before` is (band, row, col), `tip` where a shadow ended on that date.
+    """
+    return casts_shadow((np.ones_like(before), before), mask, ring, tip, params)
+
+
+def tints_of(shade: Mapping[str, float], bands: Sequence[str]) -> Plane:
+    """Return what a shadow takes from each band (logarithm) against their mean, (tint, band); a row for each guess.
+
+    Where it is not known, shadow may be grey, or filled by more and more haze.
+    """
+    if all(0 < shade.get(name, 0.0) < 1 for name in bands):
+        taken = [[math.log(shade[name]) for name in bands]]
+    else:
+        hazy = [[math.log(left[name]) for name in bands] for left in _HAZY if set(bands) <= set(left)]
+        taken = [[1.0] * len(bands), *hazy]
+    return np.array([np.array(row) / np.mean(row) for row in taken], np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from changedetect.steps.explain.shadows import kept_along, light_change, tint_of
+from changedetect.steps.explain.shadows import kept_along, light_change, tints_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def trim_shadows(
         return labels
     names = [name for name in raster.bands if name in baseline.bands]
     after, before = raster.select(names).data, np.stack([baseline.band(name) for name in names])
-    tint = tint_of(shade or {}, names)
+    tints = tints_of(shade or {}, names)[:1]
     tip = (step[0] * params.vehicle_height_m / gsd_m, step[1] * params.vehicle_height_m / gsd_m)
     margin = max(4, round(_MARGIN_M / gsd_m))
     result = labels.copy()
@@ -75,7 +75,7 @@ def trim_shadows(
         mask = labels[rows, cols] == label
         wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         ring = ~wide & np.asarray(raster.valid[rows, cols]) & (labels[rows, cols] == 0)
-        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tint, params)
+        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tints, params)
         shadow = alike & (common < -params.min_darkening)
         if _is_line(mask, gsd_m, params):
             continue

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _BOX = np.ones((3, 3), np.uint8)
 _DEEP = 0.7
-"""Shadow keeps less than this of the light, in the visible and where it stands out most: penumbrae keep more, and
-withering crowns keep the visible."""
+"""Shadow keeps less than this of the light where it stands out most: penumbrae keep more."""
+_VISIBLE = 0.9
+"""And less than this in the visible: haze fills shadows with blue, but withering crowns keep or gain it."""
 _LEAST, _MOST = 0.1, 0.97
 
 
@@ -59,4 +60,4 @@ def learn_shadow(
 
 def _fell(after: list[NDArray[np.float32]], lights: list[NDArray[np.float32]], chosen: list[int]) -> NDArray[np.bool_]:
     now, then = (np.sum([planes[k] for k in chosen], axis=0) for planes in (after, lights))
-    return np.asarray(now < np.float32(_DEEP) * then)
+    return np.asarray(now < np.float32(_VISIBLE) * then)
