@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 # GDAL's own messages repeat, less clearly, what the errors raised here say.
 logging.getLogger("rasterio").setLevel(logging.CRITICAL + 1)
 
-_GDAL_OPTIONS = {
+_GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_NUM_THREADS": "1",
+    # Two rows of blocks of a wide image; the default is a twentieth of the memory there is.
+    "GDAL_CACHEMAX": 128_000_000,
     "CPL_DEBUG": "OFF",
     # A VRT from elsewhere could name addresses to fetch.
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
@@ -75,6 +77,33 @@ class Header:
     tags: dict[str, str]
 
 
+class _Kept(threading.local):
+    """What a thread keeps open."""
+
+    files: dict[str, Any] | None = None
+    stack: ExitStack
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def keep_open() -> Iterator[None]:
+    """Let every raster that this thread opens stay open until the end, so that GDAL decodes none of its blocks twice.
+
+    Blocks of an image are read in pieces that share file blocks; GDAL forgets what it decoded when a file is closed.
+    """
+    if _kept.files is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        _kept.files, _kept.stack = {}, stack
+        try:
+            yield
+        finally:
+            _kept.files = None
+
+
 @contextmanager
 def open_raster(path: str) -> Iterator[Any]:
     """Yield an open rasterio dataset; whatever GDAL says comes out as one `DataError` naming the file.
@@ -84,16 +113,27 @@ def open_raster(path: str) -> Iterator[Any]:
     DataError
         The file is missing, empty, not a raster, or breaks off while it is read.
     """
-    _require_file(path)
     try:
-        with rasterio.Env(**_GDAL_OPTIONS):
-            with _opening, warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                source = rasterio.open(path)
-            with source:
+        if _kept.files is None:
+            with _opened(path) as source:
                 yield source
+            return
+        if path not in _kept.files:
+            _kept.files[path] = _kept.stack.enter_context(_opened(path))
+        yield _kept.files[path]
     except GDAL_ERRORS as err:
         raise DataError("cannot be read as a raster", where=path, found=_reason(err, path)) from err
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    _require_file(path)
+    with rasterio.Env(**_GDAL_OPTIONS):
+        with _opening, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            source = rasterio.open(path)
+        with source:
+            yield source
 
 
 def is_folder(path: str | Path) -> bool:

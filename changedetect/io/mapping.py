@@ -27,12 +27,18 @@ class Mapping:
     """Where each pixel centre of a grid lies in a file, and how many file pixels one grid pixel spans."""
 
     col: NDArray[np.float64]
-    """(row, col), corner convention: a first pixel's centre is at 0.5."""
+    """(row, col), corner convention: a first pixel's centre is at 0.5; of length 1 along rows that are all alike."""
     row: NDArray[np.float64]
+    """The same; of length 1 along columns that are all alike."""
     per_px: tuple[float, float]
     """File pixels per grid pixel along the file's (rows, cols)."""
     origin: tuple[float, float]
     """Where the grid's first pixel centre lies in the file without warp, (row, col), corner convention."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the grid."""
+        return self.row.shape[0], self.col.shape[1]
 
 
 def map_grid(place: Place, grid: Grid, warp: Warp | None = None) -> Mapping:
@@ -57,10 +63,27 @@ def _map_directly(place: Place, grid: Grid, shift: NDArray[np.float64] | None) -
         u, v = u + shift[1], v + shift[0]
     ends_col, ends_row = _exact(place, grid, np.array([0.5, 1.5, 0.5]), np.array([0.5, 0.5, 1.5]))
     per = [math.hypot(ends[1] - ends[0], ends[2] - ends[0]) for ends in (ends_row, ends_col)]
-    x, y = grid.transform.c + u * grid.gsd_m, grid.transform.f - v * grid.gsd_m
-    col, row = place.to_pixel(place.unwrap(x), y)
-    whole = np.broadcast_to(col, grid.shape), np.broadcast_to(row, grid.shape)
-    return Mapping(*whole, (per[0], per[1]), (float(ends_row[0]), float(ends_col[0])))
+    # In place, as fresh memory costs more than the arithmetic.
+    u *= grid.gsd_m
+    u += grid.transform.c
+    v *= grid.gsd_m
+    np.subtract(grid.transform.f, v, out=v)
+    return Mapping(*_to_pixel(place, u, v), (per[0], per[1]), (float(ends_row[0]), float(ends_col[0])))
+
+
+def _to_pixel(place: Place, x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+    """Return `place.to_pixel`, in place; columns of a file that is not rotated depend on x alone, rows on y."""
+    x = place.unwrap(x)
+    inverse = ~place.transform if place.transform is not None else None
+    if inverse is None or inverse.b or inverse.d:
+        col, row = place.to_pixel(x, y)
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        return np.broadcast_to(col, shape), np.broadcast_to(row, shape)
+    x *= inverse.a
+    x += inverse.c
+    y *= inverse.e
+    y += inverse.f
+    return x, y
 
 
 def _map_by_lattice(place: Place, grid: Grid, shift: NDArray[np.float64] | None) -> Mapping:

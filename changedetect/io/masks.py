@@ -48,10 +48,13 @@ def read_mask(
         hits, covered = _sample_rules(mask.path, kind.rules, around, warp, like)
     bits = np.zeros(covered.shape, np.uint16)
     for rule, hit in zip(kind.rules, hits, strict=True):
-        bits[_grow(hit, rule.grow_m / grid.gsd_m)] |= np.uint16(Quality[rule.quality.upper()])
+        if hit.any():
+            bits[_grow(hit, rule.grow_m / grid.gsd_m)] |= np.uint16(Quality[rule.quality.upper()])
     bad = (bits & _BAD) != 0
-    bits[_grow(bad, edge_px) & ~bad] |= np.uint16(Quality.EDGE)
-    bits[~covered] |= np.uint16(Quality.MASKED)
+    if bad.any():
+        bits[_grow(bad, edge_px) & ~bad] |= np.uint16(Quality.EDGE)
+    if not covered.all():
+        bits[~covered] |= np.uint16(Quality.MASKED)
     return bits[pad:-pad, pad:-pad] if pad else bits
 
 
@@ -65,15 +68,15 @@ def _sample_rules(
     rows, cols = place.shape
     slack_r, slack_c = (max(0.5, per / 2) for per in mapping.per_px)
     covered = (mapping.col > -slack_c) & (mapping.col < cols + slack_c)
-    covered &= (mapping.row > -slack_r) & (mapping.row < rows + slack_r)
+    covered = covered & (mapping.row > -slack_r) & (mapping.row < rows + slack_r)
     if not covered.any():
         return [covered for _ in rules], covered
     reach = [max(0, round(per) - 1) for per in mapping.per_px]
     iy = np.clip(np.floor(mapping.row), 0, rows - 1).astype(np.int64)
     ix = np.clip(np.floor(mapping.col), 0, cols - 1).astype(np.int64)
-    r0, r1 = max(0, int(iy[covered].min()) - reach[0]), min(rows, int(iy[covered].max()) + reach[0] + 1)
-    c0, c1 = max(0, int(ix[covered].min()) - reach[1]), min(cols, int(ix[covered].max()) + reach[1] + 1)
-    iy, ix = np.clip(iy - r0, 0, r1 - r0 - 1), np.clip(ix - c0, 0, c1 - c0 - 1)
+    used_y, used_x = (iy, ix) if covered.all() else (np.broadcast_to(at, covered.shape)[covered] for at in (iy, ix))
+    r0, r1 = max(0, int(used_y.min()) - reach[0]), min(rows, int(used_y.max()) + reach[0] + 1)
+    c0, c1 = max(0, int(used_x.min()) - reach[1]), min(cols, int(used_x.max()) + reach[1] + 1)
     wanted = sorted({rule.band for rule in rules})
     if wanted[-1] > header.count:
         raise DataError("mask has too few bands", where=path, found=header.count, needed=wanted[-1])
@@ -83,9 +86,13 @@ def _sample_rules(
     hits = []
     for rule in rules:
         marked = fits(numbers[rule.band], rule)
+        if not marked.any():
+            hits.append(np.zeros(covered.shape, bool))
+            continue
         if box.size > 1:
             marked = cv2.dilate(marked.astype(np.uint8), box) > 0
-        hits.append(marked[iy, ix] & covered)
+        at = np.clip(iy - r0, 0, r1 - r0 - 1), np.clip(ix - c0, 0, c1 - c0 - 1)
+        hits.append(marked[at] & covered)
     return hits, covered
 
 

@@ -16,6 +16,7 @@ from changedetect.core.raster import Raster
 from changedetect.errors import DataError
 from changedetect.io import resample
 from changedetect.io.decibel import DB, average_looks, to_decibel
+from changedetect.io.files import keep_open
 from changedetect.io.mapping import Mapping, map_grid
 from changedetect.io.masks import read_mask
 from changedetect.io.s2_offset import OffsetMode
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from changedetect.core.results import Warp
     from changedetect.core.scene import Asset, Scene
 
+_BLOCK_PX = 512
+"""Largest side of a block: what is made of it stays in the processor's cache."""
 _BAD = np.uint16(UNUSABLE)
 _NODATA = np.uint16(Quality.NODATA)
 
@@ -94,9 +97,10 @@ def read(
     DataError
         A file is missing, broken or cannot be placed, or the scene lacks a band.
     """
-    if is_radar(scene):
-        return _read_radar(scene, grid, bands, warp, params)
-    return _read_as_is(scene, grid, bands, warp, params, sensors)
+    with keep_open():
+        if is_radar(scene):
+            return _read_radar(scene, grid, bands, warp, params)
+        return _read_as_is(scene, grid, bands, warp, params, sensors)
 
 
 def _read_radar(scene: Scene, grid: Grid, bands: Sequence[str] | None, warp: Warp | None, params: ReadParams) -> Raster:
@@ -140,7 +144,9 @@ def _read_as_is(
                 like = groups[0].mosaics[0].place
                 edge_px = _kernel_reach_px(like.gsd_m, grid.gsd_m, params)
                 quality[rows, cols] |= read_mask(mask, kind, part, warp, like, edge_px)
-    data[:, (quality & _NODATA) != 0] = 0
+    nothing = (quality & _NODATA) != 0
+    if nothing.any():
+        data[:, nothing] = 0
     return Raster(data, quality, grid, wanted, scene.unit)
 
 
@@ -176,7 +182,7 @@ def _block_px(groups: list[_Group], grid: Grid, params: ReadParams) -> int:
         for mosaic in group.mosaics:
             per = max(grid.gsd_m / mosaic.place.gsd_m, 1.0) ** 2
             heaviest = max(heaviest, per * len(group.assets))
-    return int(min(max(math.sqrt(params.window_px / heaviest), 64), 8192))
+    return int(min(max(math.sqrt(params.window_px / heaviest), 64), _BLOCK_PX))
 
 
 def _read_group(
@@ -192,11 +198,13 @@ def _read_group(
             mappings[key] = map_grid(place, grid, warp)
         part, part_bits = _read_mosaic(mosaic, group.numbers, mappings[key], params)
         better = ((bits & _BAD) != 0) & (((part_bits & _BAD) == 0) | ((bits & _NODATA) != 0))
-        data = np.where(better, part, data)
-        bits = np.where(better, part_bits, bits)
-    scale = np.array([asset.scale for asset in group.assets], np.float32)[:, None, None]
-    offset = np.array([asset.offset for asset in group.assets], np.float32)[:, None, None]
-    return data * scale + offset, bits
+        if better.all():
+            data, bits = part, part_bits
+        else:
+            data, bits = np.where(better, part, data), np.where(better, part_bits, bits)
+    data *= np.array([asset.scale for asset in group.assets], np.float32)[:, None, None]
+    data += np.array([asset.offset for asset in group.assets], np.float32)[:, None, None]
+    return data, bits
 
 
 def _read_mosaic(mosaic: Mosaic, numbers: Numbers, mapping: Mapping, params: ReadParams) -> Pixels:
@@ -205,19 +213,27 @@ def _read_mosaic(mosaic: Mosaic, numbers: Numbers, mapping: Mapping, params: Rea
     kr, kc = (max(1, round(per)) if per > params.average_above else 1 for per in mapping.per_px)
     phase_r = _phase(mapping.origin[0], mapping.per_px[0], kr)
     phase_c = _phase(mapping.origin[1], mapping.per_px[1], kc)
-    row, col = (mapping.row - phase_r) / kr - 0.5, (mapping.col - phase_c) / kc - 0.5
+    row, col = _in_cells(mapping.row, phase_r, kr), _in_cells(mapping.col, phase_c, kc)
     first, last = resample.TAPS[params.resampling]
     r0, r1 = _span(row, (first, last), (-1, math.ceil((rows - phase_r) / kr)))
     c0, c1 = _span(col, (first, last), (-1, math.ceil((cols - phase_c) / kc)))
     if r1 <= r0 or c1 <= c0:
-        shape = mapping.col.shape
-        return np.zeros((len(numbers.indexes), *shape), np.float32), np.full(shape, _NODATA)
+        return np.zeros((len(numbers.indexes), *mapping.shape), np.float32), np.full(mapping.shape, _NODATA)
     data, bits = read_window(
         mosaic, numbers, (r0 * kr + phase_r, r1 * kr + phase_r), (c0 * kc + phase_c, c1 * kc + phase_c)
     )
     if kr > 1 or kc > 1:
         data, bits = resample.average_cells(data, bits, (kr, kc))
-    return resample.remap(data, bits, col - c0, row - r0, params.resampling)
+    col -= c0
+    row -= r0
+    return resample.remap(data, bits, col, row, params.resampling)
+
+
+def _in_cells(position: NDArray[np.float64], phase: int, factor: int) -> NDArray[np.float64]:
+    """Return positions in the file as those in cells of `factor` pixels that begin at `phase`, centre convention."""
+    if factor == 1:
+        return np.asarray(position - (phase + 0.5))
+    return np.asarray((position - phase) / factor - 0.5)
 
 
 def _phase(origin: float, per_px: float, factor: int) -> int:
@@ -232,9 +248,12 @@ def _phase(origin: float, per_px: float, factor: int) -> int:
 
 def _span(position: NDArray[np.float64], taps: tuple[int, int], limits: tuple[int, int]) -> tuple[int, int]:
     """Return the half-open range of pixels the samples within the image need."""
-    inside = position[(position >= limits[0] - 1) & (position <= limits[1] + 1)]
-    if inside.size == 0:
-        return 0, 0
-    low = max(math.floor(float(inside.min())) + taps[0] - 4, limits[0])
-    high = min(math.floor(float(inside.max())) + taps[1] + 5, limits[1])
+    least, most = float(position.min()), float(position.max())
+    if not (least >= limits[0] - 1 and most <= limits[1] + 1):
+        inside = position[(position >= limits[0] - 1) & (position <= limits[1] + 1)]
+        if inside.size == 0:
+            return 0, 0
+        least, most = float(inside.min()), float(inside.max())
+    low = max(math.floor(least) + taps[0] - 4, limits[0])
+    high = min(math.floor(most) + taps[1] + 5, limits[1])
     return low, high

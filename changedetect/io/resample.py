@@ -55,11 +55,16 @@ def quantise(position: NDArray[np.float64], kernel: str) -> tuple[NDArray[np.int
     Keys, Cubic convolution interpolation for digital image processing, 1981, doi:10.1109/TASSP.1981.1163711.
     """
     # Rounding to 1/4096 first keeps numerical dust from deciding which way a step goes.
-    fine = np.rint(np.clip(position, -_FAR_PX, _FAR_PX) * _FINE).astype(np.int32)
+    exact = np.clip(position, -_FAR_PX, _FAR_PX)
+    exact *= _FINE
+    fine = np.rint(exact, out=exact).astype(np.int32)
     if kernel == "nearest":
         return (fine + _FINE // 2) // _FINE, np.zeros(position.shape, np.int32)
     step = (_CUBIC_STEP if kernel == "cubic" else _EVEN_STEP)[fine & (_FINE - 1)]
-    return (fine >> 12) + (step >> 5), step & (_STEPS - 1)
+    fine >>= 12
+    fine += step >> 5
+    step &= _STEPS - 1
+    return fine, step
 
 
 def _cubic_steps() -> NDArray[np.int32]:
@@ -90,10 +95,33 @@ def remap(
     data : (band, row, col) float32
     bits : (row, col) uint16
     col, row : (out_row, out_col) float64
+        Of length 1 along an axis on which they do not depend.
     kernel : cubic, lanczos, bilinear or nearest
     """
     first, last = TAPS[kernel]
     (ix, sx), (iy, sy) = quantise(col, kernel), quantise(row, kernel)
+    if not bits.any() and _is_inside(ix, (first, last), data.shape[2]) and _is_inside(iy, (first, last), data.shape[1]):
+        out = _sample(data, (ix, sx), (iy, sy), kernel)
+        if all(cv2.checkRange(band)[0] for band in out):
+            return out, np.zeros(out.shape[1:], np.uint16)
+    return _remap_near_rim(data, bits, (ix, sx), (iy, sy), kernel)
+
+
+def _is_inside(pixel: NDArray[np.int32], taps: tuple[int, int], size: int) -> bool:
+    """Return whether every tap of every sample lies in the window, and its nearest pixel too."""
+    return bool(pixel.min() + taps[0] >= 0 and pixel.max() + max(taps[1], 1) < size)
+
+
+def _remap_near_rim(
+    data: NDArray[np.float32],
+    bits: NDArray[np.uint16],
+    cols: tuple[NDArray[np.int32], NDArray[np.int32]],
+    rows: tuple[NDArray[np.int32], NDArray[np.int32]],
+    kernel: str,
+) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    """Return data and quality where pixels are unusable or samples leave the window."""
+    first, last = TAPS[kernel]
+    (ix, sx), (iy, sy) = cols, rows
     pad = last - first + 2
     padded = np.pad(bits, pad, constant_values=_NODATA)
     limit_y, limit_x = padded.shape[0] - 1 - last, padded.shape[1] - 1 - last
@@ -188,8 +216,19 @@ def _sample(
 ) -> NDArray[np.float32]:
     (ix, sx), (iy, sy) = cols, rows
     if kernel == "nearest" or not (sx.any() or sy.any()):
-        return np.ascontiguousarray(data[:, iy, ix])
-    x = (ix + sx / _STEPS).astype(np.float32)
-    y = (iy + sy / _STEPS).astype(np.float32)
-    code = _CODES[kernel]
-    return np.stack([cv2.remap(band, x, y, code, borderMode=cv2.BORDER_REPLICATE) for band in data])
+        return _pick(data, ix, iy)
+    # What `cv2.convertMaps` makes of x and y, once for all bands.
+    whole = np.empty((iy.shape[0], ix.shape[1], 2), np.int16)
+    whole[..., 0], whole[..., 1] = ix, iy
+    part = np.asarray(sy * _STEPS + sx, np.uint16)
+    out = np.empty((len(data), *whole.shape[:2]), np.float32)
+    for band, sampled in zip(data, out, strict=True):
+        cv2.remap(band, whole, part, _CODES[kernel], dst=sampled, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _pick(data: NDArray[np.float32], ix: NDArray[np.int32], iy: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Return the pixels (iy, ix) of each band."""
+    if ix.shape[0] == 1 and iy.shape[1] == 1:
+        return np.ascontiguousarray(data[:, iy[:, 0]][:, :, ix[0]])
+    return np.ascontiguousarray(data[:, iy, ix])

@@ -117,6 +117,8 @@ def read_window(
         part, part_bits = _read_tile(
             tile.header, numbers, (r0 - tile.row0, r1 - tile.row0), (c0 - tile.col0, c1 - tile.col0)
         )
+        if part_bits.shape == shape and len(mosaic.tiles) == 1:
+            return part, part_bits
         spot = (slice(r0 - rows[0], r1 - rows[0]), slice(c0 - cols[0], c1 - cols[0]))
         better = ((part_bits & _BAD) == 0) | ((bits[spot] & _BAD) != 0)
         data[:, *spot] = np.where(better, part, data[:, *spot])
@@ -134,15 +136,16 @@ def _read_tile(
         hidden = _hidden(src, numbers.indexes[0], rows, cols)
     with np.errstate(over="ignore", invalid="ignore"):
         data = raw.astype(np.float32)
-    broken = ~np.isfinite(data).all(axis=0)
-    nothing = broken | hidden
+    broken = ~np.isfinite(data).all(axis=0) if raw.dtype.kind == "f" else np.False_
+    nothing = hidden | broken
     marks = [_is_nothing(band, header, numbers, i) for band, i in zip(raw, numbers.indexes, strict=True)]
     if numbers.together and np.logical_and.reduce(marks).any():
         with open_raster(header.path) as src:
             rest = list(read_pixels(src, numbers.others, rows, cols)) if numbers.others else []
         marks += [_is_nothing(band, header, numbers, i) for band, i in zip(rest, numbers.others, strict=True)]
     nothing |= np.logical_and.reduce(marks) if numbers.together else np.logical_or.reduce(marks)
-    data[:, nothing] = 0
+    if nothing.any():
+        data[:, nothing] = 0
     return data, np.where(nothing, _NODATA, np.uint16(0))
 
 
