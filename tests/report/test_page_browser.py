@@ -187,7 +187,7 @@ def test_the_table_sorts_and_opens_chips_at_native_resolution(visit):
     image = chips.nth(1).locator("image")
     assert float(image.get_attribute("width")) % 2 == 0  # metres, whole pixels of 2 m
     caption = chips.nth(1).inner_text()
-    for words in ("After", "UTC", "sat, 2 m", "elevation 40°", "9° off nadir, azimuth 100°"):
+    for words in ("After", "UTC", "SIMULATED sat, 2 m", "elevation 40°", "9° off nadir, azimuth 100°"):
         assert words in caption
     assert chips.nth(1).locator("text.chip-scale").inner_html() == "20 m"
 

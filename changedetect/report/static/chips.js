@@ -32,6 +32,11 @@
     return { look, cut, tiles, px, alike, bands: bands.join(), coarser: px > 1.01 * look.gsd_m };
   };
 
+  const sensorOf = ({ sensor }) => {
+    const told = sensor || "sensor not told";
+    return !data.place.simulated ? told : told === "simulated" ? "SIMULATED" : `SIMULATED ${told}`;
+  };
+
   /** Return one chip as a figure: pixels, outline, scale bar and caption. */
   const chip = (change, which) => {
     const { box } = change.chips;
@@ -49,7 +54,7 @@
     const picture = svg("svg", { ...frame, "aria-label": `${change.label}: ${label}` }, svg("title", {}, label),
       images.length ? images : none, outline, scaleBar(box));
     const fine = look ? [
-      [report.words(look.sensor || "sensor not told"), `, ${look.gsd_m} m`, data.place.simulated ? ", SIMULATED" : ""],
+      [report.words(sensorOf(look)), `, ${look.gsd_m} m`],
       [found.coarser && images.length ? el("strong", { class: "caution" }, `Shown coarser: ${+found.px.toPrecision(3)} m per pixel`) : null],
       [`Sun: azimuth ${report.degrees(look.sun_azimuth_deg)}, elevation ${report.degrees(look.sun_elevation_deg)}`],
       [`View: ${report.degrees(look.off_nadir_deg)} off nadir, azimuth ${report.degrees(look.view_azimuth_deg)}`],
