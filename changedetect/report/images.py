@@ -87,24 +87,26 @@ def draw_outline(picture: Image.Image, shape: BaseGeometry, grid: Grid, colour: 
             pen.line(points, fill=colour, width=width_px, joint="curve")
 
 
-def draw_scale_bar(picture: Image.Image, metres_per_px: float) -> float:
-    """Draw a bar of a round length at the bottom left; return that length in metres."""
+def draw_scale_bar(picture: Image.Image, metres_per_px: float, times: int = 1) -> float:
+    """Draw a bar of a round length at the bottom left, `times` as thick as usual; return that length in metres."""
     length_m = round_length_m(picture.width * metres_per_px / 3)
     pen = ImageDraw.Draw(picture)
-    left, bottom, bar = 12, picture.height - 14, length_m / metres_per_px
-    pen.rectangle((left - 2, bottom - 2, left + bar + 2, bottom + 6), fill=(0, 0, 0))
-    pen.rectangle((left, bottom, left + bar, bottom + 4), fill=PAPER)
+    left, bottom, bar = 12 * times, picture.height - 14 * times, length_m / metres_per_px
+    rim, thick = 2 * times, 4 * times
+    pen.rectangle((left - rim, bottom - rim, left + bar + rim, bottom + thick + rim), fill=(0, 0, 0))
+    pen.rectangle((left, bottom, left + bar, bottom + thick), fill=PAPER)
     label = f"{length_m:g} m" if length_m < 1000 else f"{length_m / 1000:g} km"
-    write(picture, (left, bottom - 22), label, 15, PAPER, halo=True)
+    write(picture, (left, bottom - 22 * times), label, 15 * times, PAPER, halo=True)
     return length_m
 
 
-def draw_north(picture: Image.Image) -> None:
-    """Draw an arrow to grid north at the top right."""
+def draw_north(picture: Image.Image, times: int = 1) -> None:
+    """Draw an arrow to grid north at the top right, `times` as large as usual."""
     pen = ImageDraw.Draw(picture)
-    x, top = picture.width - 24, 14
-    pen.polygon([(x, top), (x - 9, top + 26), (x, top + 20), (x + 9, top + 26)], fill=PAPER, outline=(0, 0, 0))
-    write(picture, (x - 5, top + 28), "N", 15, PAPER, halo=True)
+    x, top = picture.width - 24 * times, 14 * times
+    corners = ((0, 0), (-9, 26), (0, 20), (9, 26))
+    pen.polygon([(x + dx * times, top + dy * times) for dx, dy in corners], fill=PAPER, outline=(0, 0, 0))
+    write(picture, (x - 5 * times, top + 28 * times), "N", 15 * times, PAPER, halo=True)
 
 
 def write(

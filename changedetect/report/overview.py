@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from changedetect.core.raster import Raster
     from changedetect.core.run import RunResults, WriteParams
 
-_HEAD_PX, _LEGEND_PX = 34, 30
+_HEAD_PX, _LEGEND_PX, _NARROWEST_PX = 34, 30, 560
+
+_SHOWN_PX = 800
+"""About as wide as a page or a screen shows the picture; of larger ones words and lines are as many times as large."""
 
 _CLEAR_ENOUGH = 0.9
 """Scenes at least this clear, relative to the clearest, compete by what they show."""
@@ -57,7 +60,7 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     Changes that are present on the date of the image have a thick outline, those of other dates a thin one.
     """
     grid = image.grid
-    scale = params.overview_px / max(grid.shape)
+    scale, times = params.overview_px / max(grid.shape), max(1, round(params.overview_px / _SHOWN_PX))
     size = (max(1, round(grid.shape[1] * scale)), max(1, round(grid.shape[0] * scale)))
     bands = images.shown_bands([image])
     view = images.to_picture(image, bands, images.common_stretch([image], bands), size)
@@ -65,14 +68,15 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     record = overview_scene(results)
     for change in results.changes.to_dict("records"):
         shape = change["geometry"].buffer(1.5 * grid.gsd_m, join_style="mitre")
-        width_px = 3 if record and record["datetime"] in _times_present(change) else 1
+        width_px = times * (3 if record and record["datetime"] in _times_present(change) else 1)
         images.draw_outline(view, shape, grid, images.CLASS_COLOURS.get(change["class"], images.PAPER), width_px)
-    images.draw_scale_bar(view, grid.gsd_m / scale)
-    images.draw_north(view)
-    page = Image.new("RGB", (max(size[0], 560), size[1] + _HEAD_PX + _LEGEND_PX), images.PAPER)
-    page.paste(view, (0, _HEAD_PX))
-    _draw_head(page, results)
-    _draw_legend(page, results, size[1] + _HEAD_PX + 7)
+    images.draw_scale_bar(view, grid.gsd_m / scale, times)
+    images.draw_north(view, times)
+    wide, high = max(size[0], _NARROWEST_PX * times), size[1] + (_HEAD_PX + _LEGEND_PX) * times
+    page = Image.new("RGB", (wide, high), images.PAPER)
+    page.paste(view, (0, _HEAD_PX * times))
+    _draw_head(page, results, times)
+    _draw_legend(page, results, size[1] + (_HEAD_PX + 7) * times, times)
     page.save(folder / "overview.png")
 
 
@@ -84,10 +88,10 @@ def _area(results: RunResults) -> BaseGeometry:
     return to_crs(results.aoi.geometry, results.grid.crs)
 
 
-def _draw_head(page: Image.Image, results: RunResults) -> None:
-    end = images.write(page, (8, 8), _title(results, overview_scene(results)), 17)
+def _draw_head(page: Image.Image, results: RunResults, times: int) -> None:
+    end = images.write(page, (8 * times, 8 * times), _title(results, overview_scene(results)), 17 * times)
     if results.simulated:
-        images.write(page, (end + 16, 8), "SIMULATED", 17, images.WARNING)
+        images.write(page, (end + 16 * times, 8 * times), "SIMULATED", 17 * times, images.WARNING)
 
 
 def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
@@ -98,12 +102,13 @@ def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
     )
 
 
-def _draw_legend(page: Image.Image, results: RunResults, top: float) -> None:
+def _draw_legend(page: Image.Image, results: RunResults, top: float, times: int) -> None:
     counts = Counter(results.changes["class"])
-    x: float = 8
+    x: float = 8 * times
     pen = ImageDraw.Draw(page)
     for kind in (name for name in TARGETS if counts[name]):
-        pen.rectangle((x, top + 1, x + 15, top + 15), fill=images.CLASS_COLOURS[kind], outline=images.INK)
-        x = images.write(page, (x + 21, top), f"{kind} {counts[kind]}", 15) + 22
+        box = (x, top + times, x + 15 * times, top + 15 * times)
+        pen.rectangle(box, fill=images.CLASS_COLOURS[kind], outline=images.INK)
+        x = images.write(page, (x + 21 * times, top), f"{kind} {counts[kind]}", 15 * times) + 22 * times
     said = "thin: present on other dates only" if counts else "no changes"
-    images.write(page, (x, top), said, 15, images.GREY)
+    images.write(page, (x, top), said, 15 * times, images.GREY)
