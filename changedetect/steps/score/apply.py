@@ -84,17 +84,16 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     model = ScoreModel.from_dict(noise.model)
     extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
-    planes = _score_pair(pair, model, raster.grid, params)
+    matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+    planes = _score_pair(pair, matched, model, raster.grid, params)
     bands = ["score", "light", "free"]
     if raster.grid.gsd_m <= params.contrast_max_gsd_m:
-        matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
         planes = (*planes, *local.local_contrast(matched, model.level, raster.grid.gsd_m, params))
         bands += ["local", "contrast", "kept"]
     if params.compact.acts(raster.grid.gsd_m) and raster.unit in LINEAR_UNITS:
-        matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
         planes = (*planes, compact_evidence(matched, model.tolerance_px, raster.grid.gsd_m, params.compact))
         bands.append("compact")
-    data = np.ascontiguousarray(np.stack(planes)[:, :, : raster.grid.shape[1]])
+    data = np.stack([plane[:, : raster.grid.shape[1]] for plane in planes])
     # Where the baseline was never clear the scene's own bits cannot say it.
     quality = raster.quality | np.where(baseline.valid, 0, 1).astype(np.uint16)
     return Raster(data, quality, raster.grid, tuple(bands), "sigma")
@@ -113,13 +112,15 @@ def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
     return predict.Pair(pair.bands, every(pair.before), every(pair.after), every(pair.spread), valid)
 
 
-def _score_pair(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> tuple[Plane, ...]:
+def _score_pair(
+    unmatched: predict.Pair, pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams
+) -> tuple[Plane, ...]:
     offset = model.pixel_offset(grid)
-    shadows = find_shadows(pair, model, grid, params)
-    pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+    shadows = find_shadows(unmatched, model, grid, params)
     parts = explain(pair, predict.predictions(pair, model), model, offset, params)
     residuals = [raw - slow * q for raw, slow, q in zip(parts.raw, parts.slow, parts.lights, strict=True)]
-    found = evidence.weigh(residuals, parts.sigmas, parts.lights, shadows.was_dark, model, params)
+    axis = evidence.light_axis(parts.lights, parts.sigmas, shadows.was_dark, model)
+    found = evidence.weigh(residuals, axis, model, params)
     score, free = choose(found, shadows, len(residuals))
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
     if row.size:
@@ -147,14 +148,16 @@ def explain(
     """Return what the predicted planes leave of a pair whose sharpness matches, and how much of it is expected."""
     shape = pair.valid.shape
     noise = fields.field_plane(model.fields["noise"].unpack(), model.cell_px, offset, shape)
+    noise *= noise
     parts = Parts([], [], [], [])
     for k, plane in enumerate(planes):
         light = predict.lit(plane, model.path[k], params)
-        variance = predict.combine_variance(predict.variance_terms(plane, pair.spread[k]), model.variance[k])
-        variance = variance * (noise * noise) + (np.float32(params.relative_floor) * light) ** 2
+        variance = predict.expected_variance(plane, pair.spread[k], model.variance[k])
+        variance *= noise
+        variance += (np.float32(params.relative_floor) * light) ** 2
         parts.raw.append(predict.residual(pair, k, plane, params.residual_sigma_px))
         parts.lights.append(light)
-        parts.sigmas.append(np.sqrt(variance))
+        parts.sigmas.append(np.sqrt(variance, out=variance))
         parts.slow.append(fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, offset, shape))
     return parts
 
@@ -230,7 +233,7 @@ def _other_nulls(
     slow = [model.fields[f"offset_{k}"].unpack() for k in range(len(raw))]
     for dr, dc in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
         there = (row + dr * reach, col + dc * reach)
-        levels = [fields.field_points(plane, model.cell_px, *there) for plane in slow]
+        levels = fields.field_points(slow, model.cell_px, *there)
         ways.append([r - level * q for r, level, q in zip(raw, levels, lights, strict=True)])
     kept = [predict.residual(pair, k, pair.before[k], params.residual_sigma_px)[pixels] for k in range(len(raw))]
     return [*ways, kept]
@@ -248,8 +251,9 @@ def _least(
     sigmas = [plane[pixels] for plane in parts.sigmas]
     lights = [plane[pixels] for plane in parts.lights]
     here = Shadows(shadows.was_dark[pixels], shadows.near[pixels])
+    axis = evidence.light_axis(lights, sigmas, here.was_dark, model)
     for residuals in ways:
-        found = evidence.weigh(residuals, sigmas, lights, here.was_dark, model, params)
+        found = evidence.weigh(residuals, axis, model, params)
         score, free = choose(found, here, len(residuals))
         least = (np.minimum(least[0], score), np.minimum(least[1], free))
     return least

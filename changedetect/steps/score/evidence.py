@@ -27,33 +27,44 @@ class Evidence:
     light: Values
 
 
-def weigh(
-    residuals: Sequence[Values],
-    sigmas: Sequence[Values],
-    lights: Sequence[Values],
-    was_dark: NDArray[np.bool_],
-    model: ScoreModel,
-    params: ScoreParams,
-) -> Evidence:
-    """Return the evidence of residuals given their standard deviations and the light that falls on each pixel.
+@dataclass(frozen=True, slots=True)
+class LightAxis:
+    """What a change of light does to whitened residuals; the same for every way in which nothing may have happened."""
+
+    sigmas: Sequence[Values]
+    """Standard deviation of each band."""
+    direction: list[Values]
+    """Whitened residual of light doubled."""
+    squared: Values
+    """Its squared length."""
+
+
+def light_axis(
+    lights: Sequence[Values], sigmas: Sequence[Values], was_dark: NDArray[np.bool_], model: ScoreModel
+) -> LightAxis:
+    """Return what a change of light does, given the light on each pixel and the standard deviations of residuals.
 
     Light comes back to what `was_dark`; elsewhere it is lost. The sky that lights a shadow is blue, so that not all
     bands lose and gain alike.
+    """
+    tinted = [q / s for q, s in zip(lights, sigmas, strict=True)]
+    if model.shadow:
+        for value, lost, gained in zip(tinted, *_tints(model.shadow), strict=True):
+            value *= np.where(was_dark, gained, lost)
+    direction = _whiten(tinted, model.whitening)
+    return LightAxis(sigmas, direction, _dot(direction, direction))
+
+
+def weigh(residuals: Sequence[Values], axis: LightAxis, model: ScoreModel, params: ScoreParams) -> Evidence:
+    """Return the evidence of residuals given their standard deviations and what light does.
 
     Notes
     -----
     With y = W(r / sigma) and l = W(q / sigma): the light's relative change is t = y.l / l.l, and what it leaves is
     |y - t l|^2, divided by how much a change of light scales the noise itself and by the sky light's error per band.
     """
-    y = _whiten([r / s for r, s in zip(residuals, sigmas, strict=True)], model.whitening)
-    tinted = [q / s for q, s in zip(lights, sigmas, strict=True)]
-    if model.shadow:
-        tinted = [
-            value * np.where(was_dark, gained, lost)
-            for value, lost, gained in zip(tinted, *_tints(model.shadow), strict=True)
-        ]
-    direction = _whiten(tinted, model.whitening)
-    yy, yl, ll = _dot(y, y), _dot(y, direction), _dot(direction, direction)
+    y = _whiten([r / s for r, s in zip(residuals, axis.sigmas, strict=True)], model.whitening)
+    yy, yl, ll = _dot(y, y), _dot(y, axis.direction), axis.squared
     light = yl / np.maximum(ll, np.float32(1e-12))
     clipped = np.clip(light, *_range_of_light(model.shadow, params))
     left = np.maximum(yy - 2 * clipped * yl + clipped * clipped * ll, np.float32(0))
@@ -92,7 +103,7 @@ def _whiten(values: Sequence[Values], whitening: Sequence[Sequence[float]]) -> l
         total = values[0] * np.float32(weights[0])
         for value, weight in zip(values[1:], weights[1:], strict=True):
             if weight:
-                total = total + value * np.float32(weight)
+                total += value * np.float32(weight)
         result.append(total)
     return result
 
@@ -100,5 +111,5 @@ def _whiten(values: Sequence[Values], whitening: Sequence[Sequence[float]]) -> l
 def _dot(left: Sequence[Values], right: Sequence[Values]) -> Values:
     total = left[0] * right[0]
     for a, b in zip(left[1:], right[1:], strict=True):
-        total = total + a * b
+        total += a * b
     return total

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 _MIN_CELL_SAMPLES = 4
@@ -65,18 +67,32 @@ def field_plane(
     r0, r1, wr = _nodes(offset[0] + np.arange(shape[0]), cell_px, field.shape[0])
     c0, c1, wc = _nodes(offset[1] + np.arange(shape[1]), cell_px, field.shape[1])
     by_row = field[r0] * (1 - wr)[:, None] + field[r1] * wr[:, None]
-    return np.asarray(by_row[:, c0] * (1 - wc) + by_row[:, c1] * wc)
+    plane, right = by_row.take(c0, axis=1), by_row.take(c1, axis=1)
+    plane *= 1 - wc
+    right *= wc
+    plane += right
+    return np.asarray(plane)
 
 
 def field_points(
-    field: NDArray[np.float32], cell_px: int, row: NDArray[np.intp], col: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Return the field at pixels (row, col), counted from the first cell's corner, clamped to the field."""
-    r0, r1, wr = _nodes(row, cell_px, field.shape[0])
-    c0, c1, wc = _nodes(col, cell_px, field.shape[1])
-    left = field[r0, c0] * (1 - wr) + field[r1, c0] * wr
-    right = field[r0, c1] * (1 - wr) + field[r1, c1] * wr
-    return np.asarray(left * (1 - wc) + right * wc)
+    fields: Sequence[NDArray[np.float32]], cell_px: int, row: NDArray[np.intp], col: NDArray[np.intp]
+) -> list[NDArray[np.float32]]:
+    """Return fields of one shape at pixels (row, col), counted from the first cell's corner, clamped to the field."""
+    n_rows, n_cols = fields[0].shape
+    r0, r1, wr = _nodes(row, cell_px, n_rows)
+    c0, c1, wc = _nodes(col, cell_px, n_cols)
+    corners = [r * n_cols + c for c in (c0, c1) for r in (r0, r1)]
+    up, left = 1 - wr, 1 - wc
+    found = []
+    for field in fields:
+        values = [field.ravel().take(corner) for corner in corners]
+        for value, weight in zip(values, (up, wr, up, wr), strict=True):
+            value *= weight
+        west, east = values[0] + values[1], values[2] + values[3]
+        west *= left
+        east *= wc
+        found.append(np.asarray(west + east))
+    return found
 
 
 def _nodes(

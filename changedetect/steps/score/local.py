@@ -78,13 +78,16 @@ def local_contrast(
     contrast = changed
     for k, (then, now) in enumerate(zip(before, after, strict=True)):
         difference = now - then
-        local = predict.gaussian(difference - _running_median(now, radius) + _running_median(then, radius), *_by(gsd_m))
+        local = difference - _running_median(now, radius)
+        local += _running_median(then, radius)
+        local = predict.gaussian(local, *_by(gsd_m))
         spread, least = _noise(local, then, _FLOORS[k], radius, params)
         noise = spread + least
         whole = predict.gaussian(difference, *_by(gsd_m))
-        changed = changed + local * local / noise
-        differs = differs + whole * whole / noise
-        kept = kept + whole * whole / least
+        changed += local * local / noise
+        whole *= whole
+        differs += whole / noise
+        kept += whole / least
         if k == 0:
             contrast = local
     squared = np.minimum(changed, differs) - np.float32(len(before) - 1)
@@ -128,8 +131,11 @@ def _filled(plane: Plane, valid: NDArray[np.bool_], radius: int) -> Plane:
 
 def _running_median(plane: Plane, radius: int) -> Plane:
     scale = np.float32(255 / (2 * _SPAN))
-    steps = np.clip(np.round((plane + np.float32(_SPAN)) * scale), 0, 255).astype(np.uint8)
-    return cv2.medianBlur(steps, 2 * radius + 1).astype(np.float32) / scale - np.float32(_SPAN)
+    exact = plane + np.float32(_SPAN)
+    exact *= scale
+    steps = np.clip(np.rint(exact, out=exact), 0, 255, out=exact).astype(np.uint8)
+    levels = np.arange(256, dtype=np.float32) / scale - np.float32(_SPAN)
+    return np.asarray(cv2.LUT(cv2.medianBlur(steps, 2 * radius + 1), levels))
 
 
 def _noise(local: Plane, before: Plane, floor: float, radius: int, params: ScoreParams) -> tuple[Plane, Plane]:

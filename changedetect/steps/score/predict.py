@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -110,8 +110,12 @@ def predict(planes: Sequence[Plane], green: Plane, coefficients: Sequence[float]
     """Return the predicted plane of one band; `coefficients` as ordered by `design`."""
     values = [np.float32(c) for c in coefficients]
     total = values[0] + values[1] * green + values[2] * (green * green)
+    slope = np.empty_like(green)
     for i, plane in enumerate(planes):
-        total += plane * (values[3 + 2 * i] + values[4 + 2 * i] * green)
+        np.multiply(green, values[4 + 2 * i], out=slope)
+        slope += values[3 + 2 * i]
+        slope *= plane
+        total += slope
     return np.asarray(total)
 
 
@@ -119,42 +123,56 @@ def gradient_squared(plane: Plane) -> Plane:
     """Return the largest squared gradient within one pixel, per pixel^2."""
     dx = cv2.Sobel(plane, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.Sobel(plane, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.dilate(dx * dx + dy * dy, _BOX))
+    squared = np.multiply(dx, dx, out=dx)
+    squared += np.multiply(dy, dy, out=dy)
+    return np.asarray(cv2.dilate(squared, _BOX))
 
 
 def laplacian_squared(plane: Plane) -> Plane:
     """Return the largest squared Laplacian within one pixel."""
-    value = gaussian(plane, 1.0) - plane
-    return np.asarray(cv2.dilate(value * value, _BOX))
+    value = gaussian(plane, 1.0)
+    value -= plane
+    value *= value
+    return np.asarray(cv2.dilate(value, _BOX))
 
 
 def local_variance(plane: Plane) -> Plane:
     """Return the local variance of the fine detail of a plane."""
-    fine = plane - gaussian(plane, HIGH_PASS_SIGMA_PX)
-    return gaussian(fine * fine, VARIANCE_SIGMA_PX)
+    fine = gaussian(plane, HIGH_PASS_SIGMA_PX)
+    np.subtract(plane, fine, out=fine)
+    fine *= fine
+    return gaussian(fine, VARIANCE_SIGMA_PX)
 
 
 def variance_terms(prediction: Plane, spread: Plane) -> list[Plane]:
     """Return what the residual's variance is made of: 1, p, p^2, gradient^2, local variance, laplacian^2, spread^2."""
-    positive = np.maximum(prediction, np.float32(0))
-    return [
-        np.ones_like(prediction),
-        positive,
-        positive * positive,
-        gradient_squared(prediction),
-        local_variance(prediction),
-        laplacian_squared(prediction),
-        spread * spread,
-    ]
+    return [make(prediction, spread) for make in _VARIANCE_TERMS]
 
 
-def combine_variance(terms: Sequence[Plane], weights: Sequence[float]) -> Plane:
-    """Return the weighted sum of the variance terms."""
-    total = terms[0] * np.float32(weights[0])
-    for term, weight in zip(terms[1:], weights[1:], strict=True):
+def _positive(prediction: Plane) -> Plane:
+    return np.asarray(np.maximum(prediction, np.float32(0)))
+
+
+_VARIANCE_TERMS: tuple[Callable[[Plane, Plane], Plane], ...] = (
+    lambda prediction, _: np.ones_like(prediction),
+    lambda prediction, _: _positive(prediction),
+    lambda prediction, _: np.square(_positive(prediction)),
+    lambda prediction, _: gradient_squared(prediction),
+    lambda prediction, _: local_variance(prediction),
+    lambda prediction, _: laplacian_squared(prediction),
+    lambda _, spread: np.square(spread),
+)
+
+
+def expected_variance(prediction: Plane, spread: Plane, weights: Sequence[float]) -> Plane:
+    """Return the sum of the variance terms by their weights; those without weight are not made."""
+    total = np.full_like(prediction, np.float32(weights[0]))
+    for make, weight in zip(_VARIANCE_TERMS[1:], weights[1:], strict=True):
         if weight:
-            total += term * np.float32(weight)
-    return np.asarray(total)
+            term = make(prediction, spread)
+            term *= np.float32(weight)
+            total += term
+    return total
 
 
 def sharpen_match(pair: Pair, side: str, sigma_px: float) -> Pair:
@@ -179,7 +197,9 @@ def lit(prediction: Plane, path: float, params: ScoreParams) -> Plane:
 
 def residual(pair: Pair, band: int, prediction: Plane, sigma_px: float) -> Plane:
     """Return the smoothed difference between scene and prediction, 0 where unknown."""
-    return gaussian(np.where(pair.valid, pair.after[band] - prediction, np.float32(0)), sigma_px)
+    difference = pair.after[band] - prediction
+    np.copyto(difference, np.float32(0), where=~pair.valid)
+    return gaussian(difference, sigma_px)
 
 
 def darkness_plane(planes: Sequence[Plane], bands: Sequence[str]) -> Plane:
