@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +28,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BLOCK_PX = 512
+_RETRIES = 3
+"""How often work is given to another process of a cluster after one of them died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +51,36 @@ class Runner:
             yield from self._on_threads(function, items)
 
     def _on_threads(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        from dask.base import compute
-        from dask.delayed import delayed
-
-        # Chunks of twice the workers bound what is held at once, as Dask itself would start everything.
-        step = 2 * self.workers
-        for start in range(0, len(items), step):
-            tasks = [delayed(function, pure=False)(item) for item in items[start : start + step]]
-            yield from compute(*tasks, scheduler="threads", num_workers=self.workers)
+        # Dask would start everything at once, or in lots that wait for their slowest.
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            ahead: deque[Future[R]] = deque()
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > 2 * self.workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _on_cluster(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        # The function carries the baseline: sent once to each worker, not once with each item.
+        # The function goes once to each worker, not once with each item; a worker that dies loses its own work alone.
         shared = self.client.scatter(function, broadcast=True, hash=False)
-        for future in [self.client.submit(_call, shared, item, pure=False) for item in items]:
-            yield future.result()
-            future.release()
+        waiting: deque[Any] = deque()
+        most = 4 * max(1, sum(self.client.nthreads().values()))
+        for item in items:
+            waiting.append(self.client.submit(_call, shared, item, pure=False, retries=_RETRIES))
+            if len(waiting) > most:
+                yield _taken(waiting.popleft())
+        while waiting:
+            yield _taken(waiting.popleft())
+
+
+def _taken(future: Any) -> Any:
+    result = future.result()
+    future.release()
+    return result
 
 
 def _call(function: Callable[[T], R], item: T) -> R:

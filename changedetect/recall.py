@@ -25,11 +25,12 @@ from changedetect.config import Config
 from changedetect.core.grid import Grid
 from changedetect.core.results import Examined, Gain, Look, Noise, Warp
 from changedetect.core.scene import Scene
+from changedetect.core.sheets import Sheet
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.core.times import from_iso, to_iso
 from changedetect.io.provenance import library_versions
 from changedetect.io.store import Store, digest, digest_sources
-from changedetect.stack import Member
+from changedetect.stack import Member, Piece
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -136,9 +137,10 @@ def _register_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Membe
     return [digest(common, memory.member(item)) for item in items]
 
 
-def _examine_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Member]) -> list[str]:
+def _examine_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Piece]) -> list[str]:
     zones, reference = shared["zones"], shared["reference"]
-    baseline = [memory.member(item) for item in items if item.is_baseline and item.reason is None]
+    members = shared["befores"].members
+    baseline = [memory.member(member) for member in members if member.is_baseline and member.reason is None]
     common = [
         program_digest(),
         _grid(shared["base_grid"]),
@@ -152,7 +154,11 @@ def _examine_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Member
         memory.scene(reference) if reference else None,
         baseline,
     ]
-    return [digest(common, memory.member(item)) for item in items]
+    return [digest(common, memory.member(item.member), _sheet(item.sheet)) for item in items]
+
+
+def _sheet(sheet: Sheet) -> list[Any]:
+    return [_grid(sheet.whole), *((part.start, part.stop) for part in (sheet.rows, sheet.cols)), sheet.margin_px]
 
 
 def _warp_record(warp: Warp) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def _encode_examined(done: Examined) -> tuple[Any, Arrays]:
     return _plain(told), arrays
 
 
-def _decode_examined(item: Member, told: Any, arrays: Arrays) -> Examined:
+def _decode_examined(item: Piece, told: Any, arrays: Arrays) -> Examined:
     look = Look(
         **told["look"],
         acquired=item.scene.acquired,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
+from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.features import geometry_mask
 from shapely.geometry.base import BaseGeometry
 
@@ -21,13 +24,15 @@ from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Warp
 from changedetect.core.scene import Scene
+from changedetect.core.sheets import Sheet, plan_sheets
 from changedetect.core.times import to_iso
 from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
 from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
-from changedetect.steps.register import Reference, estimate_shift, prepare_reference
+from changedetect.steps.plan import GridParams
+from changedetect.steps.register import Reference, estimate_shift, join_warps, prepare_reference, sample_parts
 
 COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
 """Bands that are differenced, where both scenes have them."""
@@ -38,7 +43,13 @@ COARSER = 1.5
 MIN_CLEAR = 0.02
 """Below this clear share of the grid a scene shows nothing that could be registered."""
 
-_BYTES_PER_BAND, _BYTES_PER_LOOK = 40.0, 8.0
+_BYTES_PER_BAND = 40.0
+"""What comparing holds of each pixel and band of a sheet, in floats and masks; measured."""
+_SHEET_BYTES = 5e8
+"""A sheet is made smaller where the baseline's looks would fill more than this."""
+_LEAST_SHEET_PX = 512
+_SHARE_PX = 2048
+"""What is clear of a larger scene is told from coarser pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +68,27 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """One scene on one sheet."""
+
+    member: Member
+    sheet: Sheet
+
+    @property
+    def scene(self) -> Scene:
+        """The scene."""
+        return self.member.scene
+
+
+@dataclass(frozen=True, slots=True)
 class Stack:
     """A registered series."""
 
     grid: Grid
     members: tuple[Member, ...]
     reference: Member
-    baselines: dict[int, tuple[Baseline, Raster]]
-    """By factor: the baseline and the reference raster whose radiometry it has."""
+    sheets: dict[int, tuple[Sheet, ...]]
+    """By factor of the grid scenes are compared on: the parts it is worked in."""
 
 
 def plan_members(scenes: Sequence[Scene], grid: Grid, is_baseline: Sequence[bool]) -> list[Member]:
@@ -100,21 +124,35 @@ def compared_bands(scene: Scene) -> tuple[str, ...]:
     return known or scene.bands
 
 
-def require_memory(members: Sequence[Member], grid: Grid, workers: int, available_bytes: float) -> None:
-    """Raise `DataError` unless the job should fit: what workers and baselines hold, and what is kept of looks.
+def plan_parts(members: Sequence[Member], grid: Grid, factor: int, params: GridParams) -> tuple[Sheet, ...]:
+    """Return the sheets on which the scenes that are compared at `factor` are worked, smaller the more is held of each.
 
-    The numbers are measured: 0.39 GB per million pixels of 4 bands with 2 workers.
+    What decides is the settings and the scenes alone, never the machine: other sheets are other results.
     """
-    rows, cols = grid.shape
-    bands = max(len(compared_bands(member.scene)) for member in members)
-    needed = rows * cols * (_BYTES_PER_BAND * bands * (0.6 + workers) + _BYTES_PER_LOOK * len(members))
+    here = [m for m in members if m.compared == factor and m.reason is None]
+    finest = min((m.factor for m in here), default=factor)
+    looks = max(1, sum(m.is_baseline for m in members if m.reason is None))
+    bands = max((len(compared_bands(m.scene)) for m in here), default=1)
+    most_px = math.sqrt(_SHEET_BYTES / (looks * 2 * 4 * bands))
+    whole = grid.coarsen(factor)
+    margin_px = max(ceil(params.sheet_margin_m / whole.gsd_m), params.sheet_margin_min_px)
+    # scenes much finer than what they are compared on are read on their own pixels too
+    side_px = min(params.sheet_px * finest / factor, most_px)
+    return plan_sheets(whole, max(int(side_px), min(params.sheet_px, _LEAST_SHEET_PX), 3 * margin_px), margin_px)
+
+
+def require_memory(stack: Stack, workers: int, available_bytes: float) -> None:
+    """Raise `DataError` unless what the workers hold of their sheets should fit in memory."""
+    sheets = [sheet for sheets in stack.sheets.values() for sheet in sheets]
+    largest = max(sheet.grid.shape[0] * sheet.grid.shape[1] for sheet in sheets)
+    bands = max(len(compared_bands(member.scene)) for member in stack.members)
+    needed = largest * _BYTES_PER_BAND * bands * (0.6 + workers)
     if needed > available_bytes:
-        fits_m = grid.gsd_m * (needed / available_bytes) ** 0.5
         raise DataError(
             "the job would not fit in memory",
-            found=f"{needed / 1e9:.1f} GB for {rows} x {cols} pixels of {grid.gsd_m:g} m in {bands} bands",
+            found=f"{needed / 1e9:.1f} GB for {workers} workers on {largest / 1e6:.1f} million pixels of {bands} bands",
             needed=f"at most {available_bytes / 1e9:.1f} GB",
-            hint=f"a smaller geometry, --workers 1, or --set grid.gsd_m={fits_m:.2g}",
+            hint="--workers 1, or a smaller --set grid.sheet_px",
         )
 
 
@@ -153,7 +191,9 @@ def best_reference(candidates: Sequence[Member], clear: Sequence[float]) -> Memb
 
 
 def _clear_fraction(member: Member, grid: Grid, config: Config) -> float:
-    return read_member(member, grid.coarsen(member.factor), config).clear_fraction
+    """Return the clear share of a scene, of large ones on the parts that are registered."""
+    parts = sample_parts(grid.coarsen(member.factor), config.register)
+    return float(np.mean([read_member(member, part, config).clear_fraction for part in parts]))
 
 
 Pairing = tuple[int, tuple[str, ...]]
@@ -224,14 +264,38 @@ def _unused(member: Member, reason: str) -> Member:
 def register_members(
     members: Sequence[Member], reference: Member, grid: Grid, config: Config, runner: Runner
 ) -> list[Member]:
-    """Return every member with its warp to the reference, or with the reason why it has none."""
-    prepared = prepare_references(members, reference, grid, config)
-    work = partial(register_member, reference=reference, grid=grid, config=config, prepared=prepared)
-    return list(runner.map(work, list(members)))
+    """Return every member with its warp to the reference, or with the reason why it has none.
+
+    On a large grid the parts of it are registered one after the other, and joined.
+    """
+    parts = sample_parts(grid, config.register)
+    by_part: list[list[Member]] = []
+    for part in parts:
+        prepared = prepare_references(members, reference, part, config)
+        work = partial(register_member, reference=reference, grid=part, config=config, prepared=prepared)
+        by_part.append(list(runner.map(work, list(members))))
+    if len(parts) == 1:
+        return by_part[0]
+    return [_joined(of_member, parts, grid, config) for of_member in zip(*by_part, strict=True)]
+
+
+def _joined(of_member: Sequence[Member], parts: Sequence[Grid], grid: Grid, config: Config) -> Member:
+    """Return a member whose warp is that of its parts."""
+    first = of_member[0]
+    if all(m.warp is None or m.warp.status == "reference" for m in of_member):
+        return first
+    warps = [m.warp if m.warp is not None else Warp("abstained", m.reason) for m in of_member]
+    warp = join_warps(warps, parts, grid, config.register)
+    if warp.usable:
+        return replace(first, warp=warp, reason=None)
+    same = {m.reason for m in of_member}
+    # what holds of every part, such as bands that are not shared, is the whole's reason in the same words
+    reason = first.reason if len(same) == 1 else f"registration abstained: {warp.reason}"
+    return replace(first, warp=warp, reason=reason)
 
 
 def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Stack:
-    """Return the series registered to one reference scene, with a baseline for each grid that is compared on.
+    """Return the series registered to one reference scene, with the sheets of each grid that is compared on.
 
     Raises
     ------
@@ -245,8 +309,7 @@ def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: R
     reference = next(m for m in registered if m.scene.id == reference.scene.id)
     require_usable(registered)
     factors = sorted({m.compared for m in registered if m.reason is None})
-    baselines = {k: build_baseline(registered, k, grid.coarsen(k), config) for k in factors}
-    return Stack(grid, registered, reference, baselines)
+    return Stack(grid, registered, reference, {k: plan_parts(registered, grid, k, config.grid) for k in factors})
 
 
 def require_usable(members: Sequence[Member]) -> None:
@@ -269,7 +332,47 @@ def require_usable(members: Sequence[Member]) -> None:
     )
 
 
-def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: Config) -> tuple[Baseline, Raster]:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the scenes of a sheet are compared with."""
+
+    baseline: Baseline
+    anchor: Raster
+    """The raster whose radiometry the baseline has."""
+    quality: Mapping[str, NDArray[np.uint16]]
+    """Of the baseline's scenes that were read in all their bands, by id."""
+
+
+class Befores:
+    """Baselines of sheets, each built by whoever needs it first; only the latest are kept."""
+
+    def __init__(self, members: Sequence[Member], config: Config, keep: int = 3) -> None:
+        self.members, self._config, self._keep = tuple(members), config, keep
+        self._lock = Lock()
+        self._kept: dict[tuple[int, Grid], _Once] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Befores, (self.members, self._config, self._keep)
+
+    def of(self, factor: int, grid: Grid) -> Before:
+        """Return the baseline of the scenes compared at `factor`, on a part of that grid."""
+        with self._lock:
+            once = self._kept.setdefault((factor, grid), _Once())
+            while len(self._kept) > self._keep:
+                del self._kept[next(iter(self._kept))]
+        with once.lock:
+            if once.before is None:
+                once.before = build_baseline(self.members, factor, grid, self._config)
+        return once.before
+
+
+@dataclass(slots=True)
+class _Once:
+    lock: Any = field(default_factory=Lock)
+    before: Before | None = None
+
+
+def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: Config) -> Before:
     """Return the baseline on a grid, from the baseline scenes of its own resolution or, failing those, finer ones."""
     usable = [m for m in members if m.is_baseline and m.reason is None and m.factor <= factor]
     same = [m for m in usable if m.factor == factor] or usable
@@ -277,7 +380,12 @@ def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: C
     rasters = [read_member(m, grid, config, bands) for m in same]
     anchor = rasters[int(np.argmax([r.clear_fraction for r in rasters]))]
     alike = [r if r is anchor else apply_gain(r, estimate_gain(r, anchor, config.normalize)) for r in rasters]
-    return fit_baseline(alike, config.baseline), anchor
+    quality = {
+        m.scene.id: r.quality
+        for m, r in zip(same, rasters, strict=True)
+        if m.compared == factor and tuple(bands) == compared_bands(m.scene)
+    }
+    return Before(fit_baseline(alike, config.baseline), anchor, quality)
 
 
 def list_members(
@@ -292,7 +400,8 @@ def list_members(
 
 
 def _clear_share_of(member: Member, area: BaseGeometry, grid: Grid, config: Config) -> float:
-    raster = read_member(member, grid.coarsen(member.factor), config)
+    coarser = max(1, max(grid.shape) // (member.factor * _SHARE_PX))
+    raster = read_member(member, grid.coarsen(member.factor * coarser), config)
     inside = geometry_mask([area], raster.grid.shape, raster.grid.transform, invert=True)
     seen_m2 = float((raster.valid & inside).sum()) * raster.grid.gsd_m**2
     return float(min(1.0, seen_m2 / area.area))

@@ -24,11 +24,12 @@ from changedetect.core.grid import Grid
 from changedetect.core.progress import SilentProgress
 from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults
+from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered, load_place
 from changedetect.provenance import Stopwatch
 from changedetect.report import figures, images
 from changedetect.report.quicklooks import chip_scene
-from changedetect.stack import Member, Stack, read_member
+from changedetect.stack import Member, Stack, build_baseline, read_member
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
@@ -133,7 +134,8 @@ def _registration(run: Told, reference: Member, after: Member) -> Pictures:
 
 
 def _comparison(run: Told, reference: Member, after: Member, grid: Grid) -> Pictures:
-    pair = pipeline.compare_scene(after, run.stack.grid, run.stack.baselines[after.compared], run.config)
+    before = build_baseline(run.stack.members, after.compared, run.stack.grid, run.config)
+    pair = compare_scene(after, run.stack.grid, before, run.config)
     before, delivered, alike = look(run, reference, grid), look(run, after, grid), cut(pair.raster, grid)
     stretch = images.common_stretch([before], images.shown_bands([before]))
     photo = figures.draw_photo

@@ -15,7 +15,7 @@ import pickle
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from changedetect.blocks import open_runner
 from changedetect.config import Config
 from changedetect.core.progress import SilentProgress
 from changedetect.errors import ChangeDetectError
+from changedetect.examine import Compared, compare_scene, describe_changes
 from changedetect.gather import RunOptions, gathered, load_place
-from changedetect.pipeline import Compared, compare_scene, describe_changes, register_series, simulate_to
+from changedetect.pipeline import register_series, simulate_to
 from changedetect.provenance import Stopwatch
-from changedetect.stack import Member, Stack
+from changedetect.stack import Member, Stack, build_baseline
 from changedetect.steps.classify.learned import RULES
 
 ROOT = Path(__file__).parents[1]
@@ -122,12 +123,15 @@ def compare(seen: Seen, config: Config) -> Iterator[tuple[str, str, Compared]]:
     after = [m for m in seen.stack.members if m.reason is None and not m.is_baseline]
     for k, member in enumerate(after):
         grid = seen.stack.grid.coarsen(member.compared)
-        baseline, anchor = seen.stack.baselines[member.compared]
+        before = build_baseline(seen.stack.members, member.compared, grid, config)
         chosen = ["all"] + (["rgb"] if k % 3 == 0 else ["one"] if k % 6 == 1 else [])
         for name in chosen:
-            names = BANDS[name] or baseline.bands
+            names = BANDS[name] or before.baseline.bands
             try:
-                pair = compare_scene(member, grid, (baseline.select(names), anchor.select(names)), config)
+                chosen_bands = replace(
+                    before, baseline=before.baseline.select(names), anchor=before.anchor.select(names)
+                )
+                pair = compare_scene(member, grid, chosen_bands, config)
             except ChangeDetectError as error:
                 print(f"  {member.scene.id} {name}: {error}", file=sys.stderr)
                 continue

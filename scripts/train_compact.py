@@ -28,9 +28,10 @@ from train_ground import SUREST, as_forest
 from changedetect import pipeline
 from changedetect.core.progress import SilentProgress
 from changedetect.errors import ChangeDetectError
+from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered, load_place
 from changedetect.provenance import Stopwatch
-from changedetect.stack import read_member
+from changedetect.stack import build_baseline, read_member
 from changedetect.steps.classify import compact
 from changedetect.steps.classify.forest import Forest, pack
 from changedetect.steps.describe import spread_to
@@ -70,7 +71,7 @@ def make_table(story: Story, seed: int) -> pd.DataFrame:
                 return pd.DataFrame()
             member = [m for m in stack.members if not m.is_baseline][-1]
             grid = stack.grid.coarsen(member.compared)
-            pair = pipeline.compare_scene(member, grid, stack.baselines[member.compared], config)
+            pair = compare_scene(member, grid, build_baseline(stack.members, member.compared, grid, config), config)
             labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
             raster, score, baseline = pair.raster, pair.score, pair.baseline
             sharp = pipeline.sharper_before(member, pair, stack.grid, stack.reference.scene, config)

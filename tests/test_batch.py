@@ -115,9 +115,9 @@ def test_only_new_scenes_are_worked_on(place, inbox, monkeypatch):
 
 
 def _spy(true, examined):
-    def examine_scene(member, *words, **named):
-        examined.append(member.scene.id)
-        return true(member, *words, **named)
+    def examine_scene(piece, *words, **named):
+        examined.append(piece.scene.id)
+        return true(piece, *words, **named)
 
     return examine_scene
 

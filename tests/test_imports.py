@@ -14,7 +14,7 @@ TIERS = (
     ("io", "steps", "series", "blocks", "simulate", "evaluation", "report"),
     ("config",),
     ("gather", "stack"),
-    ("provenance", "pictures", "maps", "recall"),
+    ("provenance", "pictures", "maps", "recall", "examine"),
     ("pipeline",),
     ("batch",),
     ("cli",),

@@ -17,9 +17,10 @@ from changedetect.core.aoi import Aoi, Location
 from changedetect.core.grid import Grid
 from changedetect.core.scene import Scene
 from changedetect.errors import ConfigError, DataError
+from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered
 from changedetect.io.aoi_file import load_aoi
-from changedetect.pipeline import compare_scene, run
+from changedetect.pipeline import run
 from changedetect.stack import build_baseline, plan_members, register_member
 
 SIDE = 160

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ from changedetect.config import Config
 from changedetect.core.grid import Grid
 from changedetect.core.results import Examined, Gain, Look, Noise, Warp
 from changedetect.core.scene import Asset, Scene
+from changedetect.core.sheets import plan_sheets
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.io.store import open_store
 from changedetect.recall import Memory, RecallingRunner, recalling
-from changedetect.stack import Member
+from changedetect.stack import Befores, Member, Piece
 
 WHEN = datetime(2024, 10, 5, 2, 20, 0, 123456, tzinfo=UTC)
 GRID = Grid("EPSG:32652", Affine(0.5, 0, 720000, 0, -0.5, 4880000), (3, 4))
@@ -67,8 +69,6 @@ def runner_on(folder) -> RecallingRunner:
 
 
 def work_for(config=None, **named):
-    from functools import partial
-
     zones = geo_table(
         [{"name": "place", "targets": ("trench",), "geometry": box(0, 0, 1, 1)}],
         {"name": "object", "targets": "object"},
@@ -78,9 +78,13 @@ def work_for(config=None, **named):
     return partial(examine_scene, **(shared | {"reference": None} | named))
 
 
-def run(folder, work, items):
+SHEET = plan_sheets(GRID, 10, 1)[0]
+
+
+def run(folder, work, items, sheet=SHEET):
     examine_scene.calls = 0
-    return list(runner_on(folder).map(work, items)), examine_scene.calls
+    work = partial(work, befores=Befores(items, Config()))
+    return list(runner_on(folder).map(work, [Piece(item, sheet) for item in items])), examine_scene.calls
 
 
 def test_what_comes_back_is_what_was_kept(tmp_path, member):
@@ -132,6 +136,12 @@ def test_anything_it_depends_on_makes_it_another(tmp_path, member, other):
     assert calls == asked["calls"]
 
 
+def test_another_part_of_the_grid_is_another(tmp_path, member):
+    run(tmp_path / "state", work_for(), [member])
+    _, calls = run(tmp_path / "state", work_for(), [member], plan_sheets(GRID, 3, 1)[1])
+    assert calls == 1
+
+
 def test_other_pixels_are_another_scene_and_another_place_is_not(tmp_path, member):
     run(tmp_path / "state", work_for(), [member])
     moved = tmp_path / "elsewhere.tif"
@@ -162,8 +172,6 @@ def register_member(item, **_):
 
 
 def test_a_warp_comes_back_whole(tmp_path, member):
-    from functools import partial
-
     reference = dataclasses.replace(member, is_baseline=True)
     work = partial(register_member, reference=reference, grid=GRID, config=Config(), prepared={})
     (first,) = runner_on(tmp_path / "state").map(work, [member])

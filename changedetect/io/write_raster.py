@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -14,6 +14,7 @@ from rasterio.windows import Window
 
 from changedetect.core.times import to_iso, to_stem
 from changedetect.errors import OutputError
+from changedetect.io.spill import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,10 @@ _OPTIONS = {
 
 _STRIP_PX = 512
 """Rows read and written at a time."""
+_TILE_PX = 2048
+"""Columns of them drawn at a time."""
+_LARGE_PX = 30_000_000
+"""Scores of more pixels are not made in memory."""
 
 
 def write_score(path: Path, look: Look, *, step_sigma: float = 0.0, simulated: bool = False) -> None:
@@ -49,9 +54,6 @@ def write_score(path: Path, look: Look, *, step_sigma: float = 0.0, simulated: b
     """
     if look.score is None:
         raise OutputError("the look has no score", where=look.scene_id)
-    score = np.asarray(look.score, np.float32)
-    if step_sigma:
-        score = np.round(score / np.float32(step_sigma)) * np.float32(step_sigma)
     rows, cols = look.grid.shape
     profile = {"driver": "COG", "width": cols, "height": rows, "count": 1, "dtype": "float32", "nodata": float("nan")}
     tags = {
@@ -60,13 +62,49 @@ def write_score(path: Path, look: Look, *, step_sigma: float = 0.0, simulated: b
         "simulated": "SIMULATED" if simulated else "no",
     }
     place = {"crs": look.grid.crs, "transform": look.grid.transform}
+    if rows * cols > _LARGE_PX:
+        _write_large(path, look.score, step_sigma, place | profile, tags)
+        return
     # made in memory: GDAL closes a file on a full disk with no more than a message on stderr
     with MemoryFile() as memory:
         with memory.open(**place, **profile, **_OPTIONS) as dataset:
-            dataset.write(score, 1)
+            dataset.write(_rounded(look.score, step_sigma), 1)
             dataset.set_band_description(1, "change score, sigma")
             dataset.update_tags(**tags)
         path.write_bytes(memory.getbuffer())
+
+
+def _rounded(score: NDArray[np.float32], step_sigma: float) -> NDArray[np.float32]:
+    part = np.asarray(score, np.float32)
+    return np.round(part / np.float32(step_sigma)) * np.float32(step_sigma) if step_sigma else part
+
+
+def _write_large(
+    path: Path, score: NDArray[np.float32], step_sigma: float, profile: dict[str, Any], tags: dict[str, str]
+) -> None:
+    """Write a score strip by strip, by way of a plain file, so that it is never held whole."""
+    plain = path.with_suffix(".plain.tif")
+    through = profile | {"driver": "GTiff", "tiled": True, "blockxsize": _STRIP_PX, "blockysize": _STRIP_PX}
+    try:
+        with rasterio.open(plain, "w", **through, compress="DEFLATE", zlevel=1, predictor=3, bigtiff="IF_SAFER") as to:
+            to.set_band_description(1, "change score, sigma")
+            to.update_tags(**tags)
+            for top in range(0, score.shape[0], _STRIP_PX):
+                strip = _rounded(score[top : top + _STRIP_PX], step_sigma)
+                to.write(strip, 1, window=Window(0, top, score.shape[1], strip.shape[0]))
+                let_go(score)
+        copy(plain, path, driver="COG", **_OPTIONS)
+        _require_readable(path)
+    except RasterioError as error:
+        raise OutputError("a score could not be written", where=str(path), found=str(error)) from error
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _require_readable(path: Path) -> None:
+    """Raise `RasterioError` unless a file is whole: GDAL closes one on a full disk with no more than a message."""
+    with rasterio.open(path) as written:
+        written.read(window=Window(max(0, written.width - 1), max(0, written.height - 1), 1, 1))
 
 
 def score_names(looks: Sequence[Look]) -> list[str]:
@@ -109,12 +147,12 @@ def write_picture(
             dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
             dataset.update_tags(**tags)
             for top in range(0, rows, _STRIP_PX):
-                strip = grid.crop(slice(top, min(top + _STRIP_PX, rows)), slice(0, cols))
-                dataset.write(picture(strip), window=Window(0, top, cols, strip.shape[0]))
+                for left in range(0, cols, _TILE_PX):
+                    part = grid.crop(slice(top, min(top + _STRIP_PX, rows)), slice(left, min(left + _TILE_PX, cols)))
+                    dataset.write(picture(part), window=Window(left, top, part.shape[1], part.shape[0]))
         # opacity becomes a mask, as JPEG has no fourth band
         copy(plain, path, driver="COG", compress="JPEG", quality=90, blocksize=512, num_threads=1, bigtiff="IF_SAFER")
-        with rasterio.open(path) as written:  # GDAL closes a file on a full disk with no more than a message
-            written.read(window=Window(max(0, cols - 1), max(0, rows - 1), 1, 1))
+        _require_readable(path)
     except RasterioError as error:
         raise OutputError("a picture of the place could not be written", where=str(path), found=str(error)) from error
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from affine import Affine
 from pydantic import Field
 from rasterio.features import geometry_mask
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from changedetect.core.aoi import Aoi
     from changedetect.core.grid import Grid
     from changedetect.core.results import Look
+
+_MOST_ZONE_PX = 40_000_000
+"""Zones of more pixels are told from a lattice of them."""
 
 PLURALS = {"hut": "huts", "trench": "trenches", "vessel": "ships", "aircraft": "aircraft", "other": "other changes"}
 PLURALS |= {"equipment": "items of equipment", "crowd": "people"}
@@ -168,11 +173,28 @@ def _zone_on_grid(geometry: BaseGeometry, grid: Grid) -> _ZoneOnGrid | None:
     col0, col1 = int((left - grid.transform.c) // gsd), int(-((grid.transform.c - right) // gsd))
     rows, cols = slice(max(row0, 0), min(row1, grid.shape[0])), slice(max(col0, 0), min(col1, grid.shape[1]))
     part = grid.crop(rows, cols)
+    thin = max(1, math.ceil(math.sqrt(part.shape[0] * part.shape[1] / _MOST_ZONE_PX)))
+    if thin > 1:
+        return _thinned_zone(geometry, inside, part, (rows, cols, thin))
     mask = geometry_mask([inside], part.shape, part.transform, invert=True)
     if not mask.any():  # narrower than a pixel
         mask = geometry_mask([inside], part.shape, part.transform, invert=True, all_touched=True)
     beyond_m2 = max(0.0, geometry.area - inside.area)
     return _ZoneOnGrid(rows, cols, np.asarray(mask, bool), float(mask.sum()) + beyond_m2 / gsd**2)
+
+
+def _thinned_zone(
+    geometry: BaseGeometry, inside: BaseGeometry, part: Grid, lattice: tuple[slice, slice, int]
+) -> _ZoneOnGrid:
+    """Return a large zone by every so many of its pixels: shares are as exact, memory is bounded."""
+    thin = lattice[2]
+    rows, cols = (slice(way.start, way.stop, thin) for way in lattice[:2])
+    shape = (len(range(0, part.shape[0], thin)), len(range(0, part.shape[1], thin)))
+    # pixels of the lattice are the first of each cell
+    first = part.transform @ Affine.translation(0.5 - thin / 2, 0.5 - thin / 2) @ Affine.scale(thin)
+    mask = geometry_mask([inside], shape, first, invert=True)
+    beyond_m2 = max(0.0, geometry.area - inside.area)
+    return _ZoneOnGrid(rows, cols, np.asarray(mask, bool), float(mask.sum()) + beyond_m2 / (part.gsd_m * thin) ** 2)
 
 
 def _clear_fraction(look: Look, zone: _ZoneOnGrid | None, kind: str, params: ActivityParams) -> float:

@@ -29,8 +29,16 @@ class GridParams:
     """A projected reference system in metres, for example EPSG:32652; None takes the UTM zone of the AOI."""
     halo_m: Annotated[float, Field(ge=0, le=5000)] = 30.0
     """Ground read beyond the AOI, so that filters and registration see past its edge."""
-    max_pixels: Annotated[int, Field(gt=0)] = 400_000_000
-    """Largest grid that is attempted, whatever the memory."""
+    max_pixels: Annotated[int, Field(gt=0)] = 4_000_000_000
+    """Largest grid that is attempted, whatever the disk."""
+    sheet_px: Annotated[int, Field(ge=256, le=8192)] = 1536
+    """Longest side of the parts a larger grid is worked in: memory goes with its square, and what one scene's light and
+    season do to the ground is learned anew on each."""
+    sheet_margin_m: Annotated[float, Field(ge=0, le=2000)] = 64.0
+    """Ground around a part that is worked on too, so that what lies at its edge is seen entire: the longest shadow,
+    most of a trench."""
+    sheet_margin_min_px: Annotated[int, Field(ge=0, le=512)] = 64
+    """At least this many pixels: filters reach up to 66 of them."""
 
 
 def plan_grid(aoi: Aoi, scenes: Sequence[Scene], params: GridParams | None = None) -> Grid:

@@ -23,7 +23,7 @@ from changedetect.io.aoi_file import load_aoi
 from changedetect.io.write_scenes import write_simulation
 from changedetect.provenance import Stopwatch
 from changedetect.simulate import SimulateParams, simulate
-from changedetect.stack import read_member
+from changedetect.stack import build_baseline, read_member
 from changedetect.steps.normalize import apply_gain, estimate_gain
 
 FAST = ("write.score=false", "write.max_quicklooks=0", "write.overview_px=128")
@@ -129,7 +129,8 @@ def prepared_pair(aoi_path: Path, sets: tuple[str, ...] = ()) -> Pair | None:
         if member.reason is not None:
             return None
         grid = stack.grid.coarsen(member.compared)
-        baseline, anchor = stack.baselines[member.compared]
+        before = build_baseline(stack.members, member.compared, grid, config)
+        baseline, anchor = before.baseline, before.anchor
         bands = [band for band in baseline.bands if band in member.scene.bands]
         after = read_member(member, grid, config, bands)
         anchor = anchor.select(bands)

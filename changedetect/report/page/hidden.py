@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 MASK_PX = 240
 """Longer side of the mask that is outlined: hatching needs no finer edge."""
 
+_THIN_PX = 2048
+"""Looks are thinned until their longer side has at most twice so many pixels."""
 _MOSTLY = 0.4
 """A cell of the mask is hidden where this share of its pixels is."""
 
@@ -35,12 +38,13 @@ def outline_hidden(look: Look) -> list[dict[str, Any]]:
     """
     if not look.used:
         return [{"kind": "unused", "rings": [rings_of(look.grid.extent)]}]
-    nodata = (look.quality & np.uint16(Quality.NODATA)) != 0
-    kinds = {"nodata": nodata, "cloud": ~is_valid(look.quality) & ~nodata}
+    grid, quality = _thinned(look)
+    nodata = (quality & np.uint16(Quality.NODATA)) != 0
+    kinds = {"nodata": nodata, "cloud": ~is_valid(quality) & ~nodata}
     found = []
     for kind, mask in kinds.items():
         if mask.any():
-            rings = [rings_of(part) for part in _outlines(mask, look.grid)]
+            rings = [rings_of(part) for part in _outlines(mask, grid)]
             found += [{"kind": kind, "rings": rings}] if rings else []
     return found
 
@@ -53,11 +57,22 @@ def never_seen(looks: Sequence[Look], baseline: frozenset[str], area: BaseGeomet
     side = (min(grid.shape[0], MASK_PX), min(grid.shape[1], MASK_PX))
     seen = np.zeros(side, bool)
     for look in later:
-        clear = cv2.resize(look.valid.astype(np.float32), side[::-1], interpolation=cv2.INTER_AREA)
+        valid = is_valid(_thinned(look)[1])
+        clear = cv2.resize(valid.astype(np.float32), side[::-1], interpolation=cv2.INTER_AREA)
         seen |= clear >= 1 - _MOSTLY
     cells = _cells(grid, grid.shape[1] * grid.gsd_m / side[1], grid.shape[0] * grid.gsd_m / side[0])
     inside = geometry_mask([area], side, cells, invert=True, all_touched=True)
     return float((~seen & inside).sum() / max(inside.sum(), 1))
+
+
+def _thinned(look: Look) -> tuple[Grid, NDArray[np.uint16]]:
+    """Return the quality of a look, of a large one every so many pixels: a hatch needs no more, memory would."""
+    step = max(1, max(look.grid.shape) // _THIN_PX)
+    if step == 1:
+        return look.grid, look.quality
+    quality = np.ascontiguousarray(look.quality[step // 2 :: step, step // 2 :: step])
+    grid = replace(look.grid, transform=look.grid.transform @ Affine.scale(step), shape=quality.shape)
+    return grid, quality
 
 
 def rings_of(polygon: BaseGeometry) -> list[list[list[float]]]:

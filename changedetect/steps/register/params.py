@@ -57,4 +57,8 @@ class RegisterParams:
     passes: Annotated[int, Field(ge=1, le=6)] = 3
     """Gauss-Newton passes per level: one leaves .076 / .33 px (median / p95) in cloud where three leave .053 / .19."""
     max_refine_px: Annotated[int, Field(ge=250_000)] = 4_200_000
-    """Pixels refined per level (2048 x 2048): larger scenes are sampled in blocks spread evenly, so cost is bounded."""
+    """Pixels refined per level (2048 x 2048). A larger scene is registered by parts of it, so cost is bounded."""
+    part_px: Annotated[int, Field(ge=512, le=2048)] = 1024
+    """Side of these parts, px of the grid."""
+    parts_per_side: Annotated[int, Field(ge=2, le=8)] = 3
+    """Parts along each axis, spread evenly: nine tell a warp that is smooth over the scene, and which of them err."""
