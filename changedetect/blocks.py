@@ -5,6 +5,7 @@ The one place that knows Dask. The same function gives the same bytes however it
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections import deque
@@ -28,6 +29,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BLOCK_PX = 512
+PROCESSES = "processes"
+"""Instead of the address of a cluster: one of this machine's own, a process for each worker."""
 _RETRIES = 3
 """How often work is given to another process of a cluster after one of them died."""
 
@@ -84,13 +87,14 @@ def _taken(future: Any) -> Any:
 
 
 def _call(function: Callable[[T], R], item: T) -> R:
+    cv2.setNumThreads(1)
     with threadpool_limits(1):
         return function(item)
 
 
 @contextmanager
 def open_runner(workers: int | None = None, scheduler: str | None = None) -> Iterator[Runner]:
-    """Yield a `Runner`: threads (default: one per core), or an existing Dask cluster at `scheduler`.
+    """Yield a `Runner`: threads (default: one per core), as many processes, or a Dask cluster at `scheduler`.
 
     Raises
     ------
@@ -109,8 +113,22 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
         with threadpool_limits(1):
             yield Runner(workers=count)
         return
-    from distributed import Client
+    with _cluster_client(scheduler, count) as client:
+        yield Runner(workers=count, client=client)
 
+
+@contextmanager
+def _cluster_client(scheduler: str, count: int) -> Iterator[Any]:
+    """Yield a client of the cluster at an address, or of `count` processes started here and ended after."""
+    from distributed import Client, LocalCluster
+
+    if scheduler == PROCESSES:
+        with (
+            LocalCluster(count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as own,
+            Client(own, set_as_default=False) as client,
+        ):
+            yield client
+        return
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
@@ -118,10 +136,10 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
             "no Dask scheduler answers there",
             where="--scheduler",
             found=f"{scheduler} ({type(error).__name__})",
-            needed="an address like tcp://127.0.0.1:8786",
+            needed=f"an address like tcp://127.0.0.1:8786, or {PROCESSES!r} for processes of this machine",
         ) from None
     try:
-        yield Runner(workers=count, client=client)
+        yield client
     finally:
         client.close()
 

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
@@ -60,6 +63,21 @@ def test_runs_on_an_existing_dask_cluster():
         np.testing.assert_array_equal(
             map_blocks(smooth, [raster], 4, runner, 40).data, map_blocks(smooth, [raster], 4, Runner(), 40).data
         )
+
+
+def die_once(item):
+    """Return the square of a number; the first process to meet 3 dies of it."""
+    number, marker = item
+    if number == 3 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def test_processes_of_its_own_and_one_that_dies(tmp_path):
+    with open_runner(2, "processes") as runner:
+        assert list(runner.map(die_once, [(n, tmp_path / "died") for n in range(20)])) == [n * n for n in range(20)]
+    assert (tmp_path / "died").exists()
 
 
 def test_refusals():

@@ -106,7 +106,11 @@ def scene_options(command: F) -> F:
 def run_options(command: F) -> F:
     """Add the options of `run` and `batch`."""
     for option in (
-        click.option("--scheduler", metavar="ADDRESS", help="An existing Dask cluster to work on."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="A Dask cluster to work on, by its address; or 'processes', to start one for each worker here.",
+        ),
         click.option("--workers", metavar="N", type=click.IntRange(min=1), help="Default: the number of cores."),
         click.option(
             "--format",
