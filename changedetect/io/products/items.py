@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from changedetect.errors import DataError
 from changedetect.io.assemble import Draft
-from changedetect.io.metadata import find_json, to_number
+from changedetect.io.metadata import find_json, to_angle, to_number
 from changedetect.io.product import spoken_band, standard_place
 from changedetect.io.products.family import Delivery, Family, is_cut, is_image, names_in
-from changedetect.io.sidecar import facts_of
+from changedetect.io.sidecar import Facts, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pystac
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MASK_KEYS = {"scl": "scl", "qa_pixel": "qa_pixel", "udm2": "udm2", "udm": "udm"}
 _NOT_BANDS = re.compile(r"thumbnail|overview|preview|browse|metadata|tilejson|index|-jp2$|^(aot|wvp|cloud|snow|atmos)")
+_IMAGE_TYPES = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff")
 _PICTURES = ("visual", "tci", "true-color", "true_color")
 _MOST_ITEMS = 256
 """JSON files looked into in one folder: a folder of more is a catalogue of tiles, whose files lie elsewhere."""
@@ -52,33 +53,70 @@ def read(delivery: Delivery) -> Draft:
     DataError
         The item breaks the STAC specification, or two assets hold one band in different files.
     """
-    key, files, table = delivery.key, delivery.files, delivery.table
-    item = _load(key)
-    assets = list(_band_assets(item))
+    item = _load(delivery.key)
+    draft = draft_item(item, delivery.key, delivery.table, partial(_beside, delivery.key), delivery.files)
+    return replace(draft, stems=(Path(delivery.key).stem,))
+
+
+def draft_item(
+    item: pystac.Item, where: str, table: Sensors, locate: Callable[[str], str | None], files: Sequence[str] = ()
+) -> Draft:
+    """Return the draft of an item's scene from the assets that `locate` finds a place for.
+
+    Parameters
+    ----------
+    where : str
+        How errors call the item.
+    locate : callable
+        Gives the path, or address on the network, of an asset's address; None where it is out of reach.
+    files : sequence of str
+        If some of them hold bands, only those are meant.
+
+    Raises
+    ------
+    DataError
+        Two assets hold one band in different files, or nothing says which file holds which band.
+    """
+    assets = list(_band_assets(item, locate))
     if is_cut([path for path, _, _ in assets], files):
         assets = [entry for entry in assets if entry[0] in set(files)]
     sensor = _sensor_of(item, table)
     bands, scales = _bands_of(assets, sensor, table)
     if not bands and len(assets) != 1:
-        raise DataError("the item does not say which file holds which band", where=key, found=", ".join(item.assets))
+        raise DataError("the item does not say which file holds which band", where=where, found=", ".join(item.assets))
     facts = facts_of(item.properties | ({"datetime": item.datetime.isoformat()} if item.datetime else {}))
+    facts = facts.or_else(_sentinel_angles(item.properties, sensor))
     if sensor and table.sensors[sensor].baseline_offset and scales:
         facts = replace(facts, stated_offset=next(iter(scales.values()))[1])
         scales = {band: (scale, 0.0) for band, (scale, _) in scales.items()}
     return Draft(
-        where=key,
+        where=where,
         name=item.id,
         paths=() if bands else (assets[0][0],),
         band_paths={band: bands[band] for band in sorted(bands, key=standard_place)},
-        masks=tuple(_masks(item)),
+        masks=tuple(_masks(item, locate)),
         sensor=sensor,
         facts=facts,
         scales=scales,
-        stems=(Path(key).stem,),
     )
 
 
 FAMILY = Family("STAC item", recognise, read)
+
+
+def _sentinel_angles(properties: Mapping[str, Any], sensor: str | None) -> Facts:
+    """Return Sentinel-2's angles as catalogues give them that name no sun elevation or no angle off nadir.
+
+    The incidence angle, by which what is tall leans, of Sentinel-2 alone: others write the satellite's elevation there.
+    """
+    if not (sensor or "").startswith("sentinel-2"):
+        return Facts()
+    zenith = to_angle(properties.get("s2:mean_solar_zenith"))
+    return Facts(
+        sun_azimuth_deg=to_angle(properties.get("s2:mean_solar_azimuth")),
+        sun_elevation_deg=None if zenith is None else 90.0 - zenith,
+        off_nadir_deg=to_angle(properties.get("view:incidence_angle")),
+    )
 
 
 def local_assets(key: str) -> frozenset[str]:
@@ -117,19 +155,29 @@ def _load(key: str) -> pystac.Item:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of extensions' versions, which say nothing to a reader of pixels
             item = pystac.Item.from_dict(find_json(key), href=key, migrate=True)
-    except (pystac.errors.STACError, KeyError, TypeError, ValueError, AttributeError) as err:
+    except (
+        pystac.errors.STACError,
+        pystac.errors.STACTypeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as err:
         raise DataError("is not a STAC item that can be read", where=key, found=str(err)[:120]) from err
     return item
 
 
-def _band_assets(item: pystac.Item) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _band_assets(
+    item: pystac.Item, locate: Callable[[str], str | None]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield (file, key, fields) of assets that hold bands; pictures only where there is nothing else."""
     found = []
     for key, asset in item.assets.items():
-        path = _beside(item.get_self_href() or "", asset.href)
+        path = locate(asset.href)
         fields = {"roles": asset.roles or [], **asset.extra_fields}
         masks = key.lower() in _MASK_KEYS or {"thumbnail", "overview", "metadata"} & set(fields["roles"])
-        if path and is_image(path) and not masks and not _NOT_BANDS.search(key.lower()):
+        holds = path and (is_image(path.partition("?")[0]) or (asset.media_type or "").startswith(_IMAGE_TYPES))
+        if path and holds and not masks and not _NOT_BANDS.search(key.lower()):
             found.append((path, key, fields))
     pictures = [entry for entry in found if _is_picture(entry[1], entry[2])]
     yield from [entry for entry in found if entry not in pictures] or pictures
@@ -183,9 +231,9 @@ def _scale_of(fields: Mapping[str, Any], known: Mapping[str, Any], i: int) -> tu
     return None if scale is None else (scale, offset or 0.0)
 
 
-def _masks(item: pystac.Item) -> Iterator[tuple[str, str | None]]:
+def _masks(item: pystac.Item, locate: Callable[[str], str | None]) -> Iterator[tuple[str, str | None]]:
     for key, asset in item.assets.items():
-        path = _beside(item.get_self_href() or "", asset.href)
+        path = locate(asset.href)
         if path and key.lower() in _MASK_KEYS:
             yield path, _MASK_KEYS[key.lower()]
 
