@@ -15,6 +15,7 @@ from changedetect.core.validate import validated
 from changedetect.errors import ConfigError
 from changedetect.io.read import ReadParams
 from changedetect.io.sensors import Sensors, load_sensors
+from changedetect.io.stac.params import FetchParams
 from changedetect.io.yaml_file import load_yaml, parse_yaml
 from changedetect.series.activity import ActivityParams
 from changedetect.series.link import LinkParams
@@ -46,6 +47,7 @@ PRESET_BY_TARGET = {
 class Config:
     """Every setting of a run."""
 
+    fetch: FetchParams = field(default_factory=FetchParams)
     read: ReadParams = field(default_factory=ReadParams)
     mask: MaskParams = field(default_factory=MaskParams)
     grid: GridParams = field(default_factory=GridParams)

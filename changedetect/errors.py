@@ -77,6 +77,10 @@ class DataError(ChangeDetectError):
     exit_code = 3
 
 
+class MissingError(DataError):
+    """An address on the network that answers, but does not give what is asked for and never will."""
+
+
 class GridError(DataError):
     """Grids that do not align, or rasters that cannot be placed on one."""
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from changedetect.config import Config, load_config, parse_sets, sensors
 from changedetect.core.aoi import Aoi
-from changedetect.core.comparable import PICTURE, is_radar
+from changedetect.core.comparable import COMPARED_BANDS, PICTURE, is_radar
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.scene import Scene
 from changedetect.core.validate import validated
 from changedetect.errors import ConfigError, DataError, NothingToDoError
 from changedetect.io.aoi_file import load_aoi
-from changedetect.io.find import find_scenes
+from changedetect.io.find import assemble_all, find_scenes
+from changedetect.io.stac.block import narrowed, read_block, read_span
 from changedetect.io.write_scenes import write_simulation
 from changedetect.io.yaml_file import load_yaml
 
@@ -56,11 +57,20 @@ class Series:
     scenes: tuple[Scene, ...]
     outside: tuple[Scene, ...] = ()
     """Scenes found that cover nothing of the AOI."""
+    left_out: tuple[tuple[Scene, str], ...] = ()
+    """What a catalogue gave and is not used, such as what states too much cloud, and why."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Path of a fetched file to the address it comes from."""
     truth: Path | None = None
     """What was planted, for simulated scenes."""
     warnings: tuple[str, ...] = ()
     simulation: dict[str, Any] | None = None
     """How the scenes were simulated, seed and all; None for real ones."""
+
+    @property
+    def unused(self) -> tuple[tuple[Scene, str], ...]:
+        """Scenes that were found and are not worked on, with the reason."""
+        return (*((scene, "covers nothing of the AOI") for scene in self.outside), *self.left_out)
 
 
 def load_place(aoi_path: str | Path, options: RunOptions) -> tuple[Aoi, Config]:
@@ -72,7 +82,7 @@ def load_place(aoi_path: str | Path, options: RunOptions) -> tuple[Aoi, Config]:
         The AOI file, its preset or an override is wrong.
     """
     aoi = load_aoi(aoi_path)
-    config = load_config(aoi, [text for text in options.sets if not text.startswith(_SIMULATE)])
+    config = _config(aoi, options)
     if options.scenes is not None:
         aoi = _with_scenes(aoi, options.scenes)
     overrides = parse_sets([text for text in options.sets if text.startswith(_SIMULATE)])
@@ -85,8 +95,10 @@ def load_place(aoi_path: str | Path, options: RunOptions) -> tuple[Aoi, Config]:
 
 
 def _with_scenes(aoi: Aoi, place: str) -> Aoi:
-    if "://" in place or place.endswith(".json"):
+    if "://" in place:
         return replace(aoi, scenes={"stac": place})
+    if place.endswith((".json", ".geojson")):
+        return replace(aoi, scenes={"stac": str(Path(place).absolute())})
     if place.endswith((".yaml", ".yml")):
         data = load_yaml(Path(place))
         if not isinstance(data, dict) or "scenes" not in data:
@@ -100,12 +112,19 @@ def is_simulated(aoi: Aoi) -> bool:
     return isinstance(aoi.scenes, dict) and "simulate" in aoi.scenes
 
 
+def is_catalogue(aoi: Aoi) -> bool:
+    """Return whether the AOI's scenes are asked of a STAC catalogue."""
+    return isinstance(aoi.scenes, dict) and "stac" in aoi.scenes
+
+
 def check_scenes_block(aoi: Aoi) -> None:
     """Raise `ConfigError` unless the `scenes:` block has one of its four forms."""
     where = f"{aoi.source_path}: scenes"
     if is_simulated(aoi):
         _simulate_params(aoi)
-    elif not (isinstance(aoi.scenes, list) or (isinstance(aoi.scenes, dict) and {"files", "stac"} & set(aoi.scenes))):
+    elif is_catalogue(aoi):
+        read_block(aoi.scenes, where)
+    elif not (isinstance(aoi.scenes, list) or (isinstance(aoi.scenes, dict) and "files" in aoi.scenes)):
         raise ConfigError(
             "has a wrong value",
             where=where,
@@ -125,20 +144,40 @@ def _simulate_params(aoi: Aoi) -> SimulateParams:
 
 @contextmanager
 def gathered(aoi: Aoi, options: RunOptions, progress: Progress | None = None) -> Iterator[Series]:
-    """Yield the series of an AOI; simulated scenes live in a temporary folder as long as the context.
+    """Yield the series of an AOI; simulated and fetched scenes lie in a folder that goes when the context ends.
 
     Raises
     ------
     NothingToDoError
         No scene in the dates asked for, or none that covers the AOI.
+    DataError
+        Scenes of a catalogue cannot be fetched.
     """
-    if not is_simulated(aoi):
-        yield _series(aoi, options, None)
-        return
-    with tempfile.TemporaryDirectory(prefix="changedetect-") as folder:
-        written = write_simulated(aoi, Path(folder), progress)
-        series = _series(load_aoi(written), options, Path(folder) / "truth.geojson")
-        yield replace(series, simulation=asdict(_simulate_params(aoi)))
+    if is_simulated(aoi):
+        with tempfile.TemporaryDirectory(prefix="changedetect-") as folder:
+            written = write_simulated(aoi, Path(folder), progress)
+            series = _series(load_aoi(written), options)
+            truth = Path(folder) / "truth.geojson"
+            yield replace(series, truth=truth, simulation=asdict(_simulate_params(aoi)))
+    elif is_catalogue(aoi):
+        with _from_catalogue(aoi, options, progress or SilentProgress()) as series:
+            yield series
+    else:
+        yield _series(aoi, options)
+
+
+@contextmanager
+def _from_catalogue(aoi: Aoi, options: RunOptions, progress: Progress) -> Iterator[Series]:
+    from changedetect.io.stac.ask import Question  # clients of catalogues, for those who ask one
+    from changedetect.io.stac.draft import fetched
+
+    where = f"{aoi.source_path}: scenes"
+    block, config = read_block(aoi.scenes, where), _config(aoi, options)
+    span = narrowed(read_span(block.datetime, where), options.start, options.end)
+    question = Question(block, aoi.geometry, span, where)
+    with fetched(question, Path(aoi.base_dir), sensors(), config.fetch, progress, COMPARED_BANDS) as given:
+        found = assemble_all(given.drafts, sensors(), config.read.s2_offset)
+        yield replace(_chosen(aoi, options, found), left_out=given.left_out, sources=given.sources)
 
 
 def write_simulated(aoi: Aoi, folder: Path, progress: Progress | None = None) -> Path:
@@ -151,9 +190,17 @@ def write_simulated(aoi: Aoi, folder: Path, progress: Progress | None = None) ->
     return write_simulation(simulation, folder, progress.advance)
 
 
-def _series(aoi: Aoi, options: RunOptions, truth: Path | None) -> Series:
-    sets = [text for text in options.sets if not text.startswith(_SIMULATE)]
-    found = find_scenes(aoi.scenes, Path(aoi.base_dir), sensors(), load_config(aoi, sets).read.s2_offset)
+def _config(aoi: Aoi, options: RunOptions) -> Config:
+    return load_config(aoi, [text for text in options.sets if not text.startswith(_SIMULATE)])
+
+
+def _series(aoi: Aoi, options: RunOptions) -> Series:
+    found = find_scenes(aoi.scenes, Path(aoi.base_dir), sensors(), _config(aoi, options).read.s2_offset)
+    return _chosen(aoi, options, found)
+
+
+def _chosen(aoi: Aoi, options: RunOptions, found: Sequence[Scene]) -> Series:
+    """Return the scenes of the dates asked for, those that show the AOI apart from those that do not."""
     timely = [s for s in found if _within(s.acquired, options.start, options.end)]
     if not timely:
         raise NothingToDoError(
@@ -165,9 +212,8 @@ def _series(aoi: Aoi, options: RunOptions, truth: Path | None) -> Series:
     inside = tuple(s for s in timely if s.footprint.intersection(aoi.geometry).area > 0)
     outside = tuple(s for s in timely if s not in inside)
     _require_radar_targets(aoi, inside)
-    return Series(
-        aoi, inside or tuple(timely), outside if inside else (), truth, tuple(_warnings(aoi, inside, outside))
-    )
+    told = tuple(_warnings(aoi, inside, outside))
+    return Series(aoi, inside or tuple(timely), outside if inside else (), warnings=told)
 
 
 def _require_radar_targets(aoi: Aoi, scenes: Sequence[Scene]) -> None:

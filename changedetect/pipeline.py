@@ -176,7 +176,7 @@ def tell_story(
         activity=activity,
         summary=summarize(activity, changes, aoi),
         looks=looks,
-        scene_records=scene_records(stack, series.outside, activity, examined),
+        scene_records=scene_records(stack, series.unused, activity, examined),
         simulated=any(scene.simulated for scene in series.scenes),
     )
 
@@ -202,7 +202,7 @@ def list_scenes(
         grid = plan_grid(aoi, series.scenes, config.grid)
         members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
         watch.stage("register", len(members) + sum(m.is_baseline for m in members))
-        return list_members(members, series.aoi, grid, config, watch.counted(runner))
+        return list_members(members, series.aoi, grid, config, watch.counted(runner), series.left_out)
 
 
 def simulate_to(

@@ -13,7 +13,7 @@ from changedetect.config import Config, preset_name
 from changedetect.core.progress import Progress
 from changedetect.core.results import Gain, Look, Noise, Warp
 from changedetect.core.scene import Scene
-from changedetect.core.times import to_iso
+from changedetect.core.times import solar_day, to_iso
 from changedetect.gather import RunOptions, Series
 from changedetect.io.provenance import describe_inputs, library_versions
 from changedetect.stack import Stack
@@ -89,7 +89,9 @@ def _inputs(series: Series) -> list[dict[str, Any]]:
     """Return each file with its hash; files beside the AOI file by relative path, so that runs compare."""
     base = Path(series.aoi.base_dir).absolute()
     described = describe_inputs(sorted({path for scene in series.scenes for path in scene.paths}))
-    return [{**entry, "path": _relative(Path(entry["path"]), base)} for entry in described]
+    told = [{**entry, "path": series.sources.get(entry["path"]) or _relative(Path(entry["path"]), base)}
+            for entry in described]  # fmt: skip
+    return sorted(told, key=lambda entry: str(entry["path"]))
 
 
 def _relative(path: Path, base: Path) -> str:
@@ -113,7 +115,7 @@ class Seen(Protocol):
 
 
 def scene_records(
-    stack: Stack, outside: Sequence[Scene], activity: pd.DataFrame, examined: Sequence[Seen]
+    stack: Stack, unused: Sequence[tuple[Scene, str]], activity: pd.DataFrame, examined: Sequence[Seen]
 ) -> tuple[dict[str, Any], ...]:
     """Return what became of each scene, in order of time: used or not and why, its registration, its noise."""
     clear = activity.drop_duplicates("scene_id").set_index("scene_id")["clear_fraction"]
@@ -127,7 +129,7 @@ def scene_records(
         }
         for member, item in zip(stack.members, examined, strict=True)
     ]
-    records += [_record(scene, 0.0, "covers nothing of the AOI", None) for scene in outside]
+    records += [_record(scene, 0.0, reason, None) for scene, reason in unused]
     return tuple(sorted(records, key=lambda record: (record["datetime"], record["id"])))
 
 
@@ -136,6 +138,7 @@ def _record(scene: Scene, clear_fraction: float, reason: str | None, warp: Warp 
     return {
         "id": scene.id,
         "datetime": to_iso(scene.acquired),
+        "local_day": solar_day(scene.acquired, scene.footprint.centroid.x).isoformat(),
         "sensor": scene.sensor,
         "gsd_m": scene.gsd_m,
         "clear_fraction": round(clear_fraction, 4),

@@ -115,7 +115,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _settings(config: Config, *names: str) -> Any:
     told = config.as_dict()
-    return {name: told[name] for name in names or told if name != "write"}
+    return {name: told[name] for name in names or told if name not in ("write", "fetch")}
 
 
 def _grid(grid: Grid) -> list[Any]:

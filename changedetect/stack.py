@@ -18,14 +18,14 @@ from shapely.geometry.base import BaseGeometry
 from changedetect.blocks import Runner
 from changedetect.config import Config, sensors
 from changedetect.core.aoi import Aoi
-from changedetect.core.comparable import is_radar, why_not_compared
+from changedetect.core.comparable import COMPARED_BANDS, is_radar, why_not_compared
 from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.sheets import Sheet, plan_sheets
-from changedetect.core.times import to_iso
+from changedetect.core.times import solar_day, to_iso
 from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
 from changedetect.steps.baseline import fit_baseline
@@ -33,9 +33,6 @@ from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import GridParams
 from changedetect.steps.register import Reference, estimate_shift, join_warps, prepare_reference, sample_parts
-
-COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
-"""Bands that are differenced, where both scenes have them."""
 
 COARSER = 1.5
 """A scene this many times coarser than the grid is compared on a grid of its own."""
@@ -389,14 +386,24 @@ def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: C
 
 
 def list_members(
-    members: Sequence[Member], aoi: Aoi, grid: Grid, config: Config, runner: Runner
+    members: Sequence[Member],
+    aoi: Aoi,
+    grid: Grid,
+    config: Config,
+    runner: Runner,
+    left_out: Sequence[tuple[Scene, str]] = (),
 ) -> list[dict[str, Any]]:
-    """Return one row per scene: what it is, how much of the AOI it shows, its shift, and whether it can be used."""
+    """Return one row per scene: what it is, how much of the AOI it shows, its shift, and whether it can be used.
+
+    Scenes that are left out, each with its reason, are listed among the others.
+    """
     reference = choose_reference(members, grid, config, runner)
     registered = register_members(members, reference, grid, config, runner)
     area = to_crs(aoi.geometry, grid.crs)
     clear = runner.map(partial(_clear_share_of, area=area, grid=grid, config=config), list(members))
-    return [_row(member, fraction) for member, fraction in zip(registered, clear, strict=True)]
+    rows = [_row(member, fraction) for member, fraction in zip(registered, clear, strict=True)]
+    rows += [_row(_unused(Member(scene, False, 1, 1), reason), 0.0) for scene, reason in left_out]
+    return sorted(rows, key=lambda row: (row["datetime"], row["id"]))
 
 
 def _clear_share_of(member: Member, area: BaseGeometry, grid: Grid, config: Config) -> float:
@@ -412,6 +419,7 @@ def _row(member: Member, clear_fraction: float) -> dict[str, Any]:
     return {
         "id": scene.id,
         "datetime": to_iso(scene.acquired),
+        "local_day": solar_day(scene.acquired, scene.footprint.centroid.x).isoformat(),
         "sensor": scene.sensor,
         "gsd_m": scene.gsd_m,
         "sun_elevation_deg": scene.sun_elevation_deg,

@@ -13,6 +13,9 @@ RADAR_UNITS = ("sigma0", "amplitude", "db")
 PICTURE = "display"
 """Unit of pictures: stretched 8-bit numbers, which tell structure and no radiometry."""
 
+COMPARED_BANDS = ("coastal", "blue", "green", "red", "rededge", "nir", "swir16", "swir22", "pan", "gray", "vv", "vh")
+"""Bands that are differenced, where both scenes have them."""
+
 _SAME_INCIDENCE_DEG = 10.0
 """Backscatter of ground, and the length of layover and shadow, change visibly beyond this."""
 

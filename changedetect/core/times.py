@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 
@@ -41,3 +41,11 @@ def from_iso(text: str | None) -> datetime | None:
 def to_stem(time: datetime) -> str:
     """Return a time as it goes into file names, for example ``2024-10-05T022000Z``."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+
+
+def solar_day(time: datetime, longitude_deg: float) -> date:
+    """Return the calendar day by the mean sun at a longitude: the local day, whatever the clocks say there.
+
+    Two looks of one morning have one, even where it is midnight in UTC between them.
+    """
+    return (time.astimezone(UTC) + timedelta(hours=longitude_deg / 15.0)).date()

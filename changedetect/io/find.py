@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from changedetect.errors import ConfigError, DataError, NotYetError
+from changedetect.errors import ConfigError, DataError
 from changedetect.io.assemble import assemble
 from changedetect.io.grouped import draft_files
 from changedetect.io.listed import allowed_keys, draft_listed, read_crs
 from changedetect.io.sensors import Sensors, load_sensors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from changedetect.core.scene import Scene
+    from changedetect.io.assemble import Draft
     from changedetect.io.s2_offset import OffsetMode
 
 
@@ -44,24 +47,35 @@ def find_scenes(
     DataError
         Nothing found, or a file that is missing, broken, nowhere on the map or without date.
     NotYetError
-        A STAC source, or a product that is known and not read.
+        A product that is known and not read.
     """
     table = sensors or load_sensors()
-    base = Path(base_dir)
+    return assemble_all(_drafts_of(block, Path(base_dir), table), table, s2_offset)
+
+
+def _drafts_of(block: Any, base: Path, table: Sensors) -> list[Draft]:
     if isinstance(block, list):
         if not block:
             raise DataError("no scene is listed", where="scenes", hint="add entries with `path` and `datetime`")
-        drafts = [draft_listed(entry, f"scenes[{i}]", base, table) for i, entry in enumerate(block)]
-    elif isinstance(block, dict) and "stac" in block:
-        raise NotYetError("STAC sources are not read yet", where="scenes", hint="download the assets and list them")
-    elif isinstance(block, dict) and "files" in block:
+        return [draft_listed(entry, f"scenes[{i}]", base, table) for i, entry in enumerate(block)]
+    if isinstance(block, dict) and "files" in block:
         allowed_keys(block, ("files", "crs"), "scenes")
         drafts = draft_files(block["files"], base, table)
         if block.get("crs") is not None:
             drafts = [replace(draft, crs=draft.crs or read_crs(block["crs"])) for draft in drafts]
-    else:
-        raise ConfigError("does not say where scenes are", where="scenes", found=_shown(block),
-                          needed="a list of scenes, or {files: ...}")  # fmt: skip
+        return drafts
+    raise ConfigError("does not say where scenes are", where="scenes", found=_shown(block),
+                      needed="a list of scenes, or {files: ...}")  # fmt: skip
+
+
+def assemble_all(drafts: Iterable[Draft], table: Sensors, s2_offset: OffsetMode = "auto") -> list[Scene]:
+    """Return the scenes of drafts, sorted by time of acquisition; ids are unique.
+
+    Raises
+    ------
+    DataError
+        A file that is missing, broken, nowhere on the map or without date, or the same files twice.
+    """
     scenes = sorted((assemble(draft, table, s2_offset) for draft in drafts), key=lambda s: (s.acquired, s.id, s.paths))
     _refuse_repeats(scenes)
     _warn_of_mixtures(scenes)

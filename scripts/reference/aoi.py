@@ -7,6 +7,7 @@ from typing import Any
 from changedetect.config import sensors
 from changedetect.io.aoi_file import AoiBlock, BaselineBlock, LocationBlock, ZoneBlock
 from changedetect.io.listed import SceneEntry
+from changedetect.io.stac.block import StacBlock
 from reference.fields import Entry, entries, escaped, shown
 
 SCENE_WORDS = {
@@ -58,12 +59,14 @@ One of these forms. `--scenes` on the command line replaces the block.
 ```yaml
 scenes: {files: "imagery/**/*.tif"}     # a folder or a pattern: dates and sensors are read from tags, sidecars, names
 scenes: {simulate: {scenario: training-ground, seed: 7}}     # generated, with truth
+scenes: {stac: "https://earth-search.aws.element84.com/v1", collections: [sentinel-2-l2a], datetime: 2024-09/2024-10}
 scenes:                                 # or listed, one entry per scene
   - path: 20240912_ms.tif
     datetime: 2024-09-12T02:20:00Z
 ```
 
-What `simulate` takes is under [settings](settings.md#simulate). Each entry of a list has:"""
+What `simulate` takes is under [settings](settings.md#simulate), what `stac` takes
+[below](#scenes-from-a-catalogue). Each entry of a list has:"""
 
 
 def aoi_page() -> str:
@@ -71,7 +74,9 @@ def aoi_page() -> str:
     parts = [_INTRO, "## Keys", *_items(AoiBlock)]
     for name, kind in (("location", LocationBlock), ("zones", ZoneBlock), ("baseline", BaselineBlock)):
         parts += [f"## {name}", escaped(kind.__doc__ or ""), *_items(kind)]
-    parts += [_FORMS, *_items(SceneEntry, SCENE_WORDS), *_sensors()]
+    parts += [_FORMS, *_items(SceneEntry, SCENE_WORDS)]
+    parts += ["## Scenes from a catalogue", "`scenes: {stac: ...}`; [how to](../stac.md).", *_items(StacBlock)]
+    parts += _sensors()
     return "\n\n".join(parts) + "\n"
 
 

@@ -155,7 +155,7 @@ def test_validate_names_what_is_wrong(place, tmp_path):
     [
         (["--from", "2030-01-01"], 4),
         (["--scenes", "nowhere/*.tif"], 3),
-        (["--scenes", "https://example.org/stac"], 2),
+        (["--scenes", "http://127.0.0.1:9/stac", "--set", "fetch.tries=1"], 3),
         (["--set", "detect.no_such_key=1"], 2),
         (["--set", "nonsense"], 2),
     ],

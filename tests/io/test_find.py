@@ -139,7 +139,6 @@ def test_wrong_entries_are_refused(tmp_path, entry, sentence):
         ([], DataError, "no scene is listed"),
         ({}, ConfigError, "does not say where scenes are"),
         ("a.tif", ConfigError, "does not say where scenes are"),
-        ({"stac": "https://example.org"}, NotYetError, "STAC sources are not read yet"),
         ({"files": "a.tif", "datetime": 3}, ConfigError, "unknown key; found datetime; needed one of files, crs"),
         ({"files": 3}, ConfigError, "is not a file, folder or glob"),
         ({"files": "none/*.tif"}, DataError, r"no image files found; found nothing like none/\*.tif"),
