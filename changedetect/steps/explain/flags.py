@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from rasterio.features import geometry_mask
 
+from changedetect.core.quality import is_valid
 from changedetect.core.tables import MEASURE_COLUMNS, require_columns
 from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, stood_tall, tints_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
@@ -134,7 +135,7 @@ def _explain_one(
     if not mask.any():
         return {"moved_shadow": 0.0, "shift_gain": 0.0, "lean_gain": 0.0, "casts": 0.0, "cast_before": 0.0}
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    ring = ~wide & np.asarray(raster.valid[rows, cols])
+    ring = ~wide & is_valid(raster.quality[rows, cols])
     then, now = before[:, rows, cols], after[:, rows, cols]
     shadow = 0.0
     if reach is not None:

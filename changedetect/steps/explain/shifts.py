@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Shift = tuple[float, float]
 
+_AT_ONCE = 4
+"""Bands that cv2 moves at once."""
+
 
 def shift_gain(before: Plane, after: Plane, window: Mask, ring: Mask, shifts: Iterable[Shift]) -> float:
     """Return the largest share of the squared difference in `window` that one shift (row, col) takes away, 0 to 1.
@@ -26,30 +29,50 @@ def shift_gain(before: Plane, after: Plane, window: Mask, ring: Mask, shifts: It
     """
     if ring.sum() < 20 or not window.any():
         return 0.0
-    low, high = np.median(before[:, ring], axis=1), np.median(after[:, ring], axis=1)
-    alike = (before * np.clip(high / np.maximum(low, 1e-6), 0.2, 5.0)[:, None, None]).astype(np.float32)
-    scatter = np.maximum(1.4826 * np.median(np.abs(after - alike)[:, ring], axis=1), 1e-6)[:, None, None]
-    # Bands last: cv2 moves up to four at once.
-    then, now = (np.ascontiguousarray((planes / scatter).transpose(1, 2, 0), np.float32) for planes in (alike, after))
-    goal = now[window]
-    unmoved = _energy(then, goal, window)
+    tried = list(shifts)
+    around_then, around_now = before[:, ring], after[:, ring]
+    low, high = np.median(around_then, axis=1), np.median(around_now, axis=1)
+    gain = np.clip(high / np.maximum(low, 1e-6), 0.2, 5.0)
+    left = np.abs(around_now - (around_then * gain[:, None]).astype(np.float32))
+    scatter = np.maximum(1.4826 * np.median(left, axis=1), 1e-6)[:, None, None]
+    part = _reach(window, tried)
+    alike = (before[:, *part] * gain[:, None, None]).astype(np.float32)
+    # Bands last, as cv2 wants them.
+    then, now = (
+        np.ascontiguousarray((planes / scatter).transpose(1, 2, 0), np.float32) for planes in (alike, after[:, *part])
+    )
+    inside = np.flatnonzero(window[part])
+    goal = now.reshape(-1, len(before)).take(inside, axis=0)
+    unmoved = _energy(then, goal, inside)
     if unmoved <= 0:
         return 0.0
-    least = min((_energy(_moved(then, shift), goal, window) for shift in shifts), default=unmoved)
+    least = min((_energy(_moved(then, shift), goal, inside) for shift in tried), default=unmoved)
     return max(0.0, 1.0 - least / unmoved)
 
 
-def _energy(moved: Plane, goal: Plane, window: Mask) -> float:
-    left = (moved[window] - goal).ravel()
+def _reach(window: Mask, shifts: list[Shift]) -> tuple[slice, slice]:
+    """Return the rows and columns of a window and of all that the shifts bring into it."""
+    far = 2 + math.ceil(max((max(abs(row), abs(col)) for row, col in shifts), default=0.0))
+    lines = [np.flatnonzero(window.any(axis=axis)) for axis in (1, 0)]
+    rows, cols = (slice(max(int(at[0]) - far, 0), int(at[-1]) + far + 1) for at in lines)
+    return rows, cols
+
+
+def _energy(moved: Plane, goal: Plane, inside: NDArray[np.intp]) -> float:
+    left = (moved.reshape(-1, goal.shape[1]).take(inside, axis=0) - goal).ravel()
     return float(left @ left)
 
 
 def _moved(planes: Plane, shift: Shift) -> Plane:
     move = np.array([[1, 0, shift[1]], [0, 1, shift[0]]], np.float32)
     size = (planes.shape[1], planes.shape[0])
+    if planes.shape[2] <= _AT_ONCE:
+        return np.asarray(cv2.warpAffine(planes, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
     parts = [
-        cv2.warpAffine(planes[..., k : k + 4], move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for k in range(0, planes.shape[2], 4)
+        cv2.warpAffine(
+            planes[..., k : k + _AT_ONCE], move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        for k in range(0, planes.shape[2], _AT_ONCE)
     ]
     return np.concatenate([part.reshape(*planes.shape[:2], -1) for part in parts], axis=2)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.core.quality import is_valid
 from changedetect.steps.explain.shadows import kept_along, light_change, tints_of
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def trim_shadows(
         )
         mask = labels[rows, cols] == label
         wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        ring = ~wide & np.asarray(raster.valid[rows, cols]) & (labels[rows, cols] == 0)
-        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tints, params)
-        shadow = alike & (common < -params.min_darkening)
         if _is_line(mask, gsd_m, params):
             continue
+        ring = ~wide & is_valid(raster.quality[rows, cols]) & (labels[rows, cols] == 0)
+        common, alike = light_change(before[:, rows, cols], after[:, rows, cols], ring, tints, params)
+        shadow = alike & (common < -params.min_darkening)
         if (mask & shadow).sum() > params.dark_object_share * mask.sum():
             result[rows, cols][mask & ~_without_rim(mask, tip, gsd_m, params)] = 0
     return result
