@@ -315,6 +315,7 @@ def test_it_prints_whole_tables_on_narrow_paper(visit, season, tmp_path):
     page.set_viewport_size({"width": 688, "height": 1000})  # what A4 leaves between its margins
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert len(shown_rows(page)) == page.locator(".row.thing").count() == 200
+    assert "null" not in page.locator("body").inner_text().split()
     assert page.locator("#table thead").is_visible()
     assert not page.locator(".filters").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 688

@@ -66,14 +66,20 @@
   report.startSwipe();
   report.begun = true;
   window.addEventListener("hashchange", report.followAddress);
-  // what is drawn to a width is drawn again to that of the paper
+  // what is drawn to a width is drawn again to that of the paper; the map shows what it showed of the place
+  let view = null;
   const toPaper = (printing) => {
-    const bounds = report.map.getBounds();
+    const { map } = report;
+    if (printing) view = { centre: map.getCenter(), zoom: map.getZoom(), bounds: map.getBounds() };
     document.documentElement.classList.toggle("printing", printing);
     report.showAllRows(printing);
     report.showAllBars(printing);
-    report.map.invalidateSize({ animate: false });
-    report.map.fitBounds(bounds, { animate: false });
+    map.invalidateSize({ animate: false });
+    if (!printing) return map.setView(view.centre, view.zoom, { animate: false });
+    const [width, height] = data.frame.size;
+    const { bounds } = view;
+    const seen = L.latLngBounds([Math.max(0, bounds.getSouth()), Math.max(0, bounds.getWest())], [Math.min(height, bounds.getNorth()), Math.min(width, bounds.getEast())]);
+    return map.fitBounds(seen, { animate: false });
   };
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("#quality details, #provenance details:first-of-type")) details.open = true;

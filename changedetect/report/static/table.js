@@ -41,7 +41,7 @@
 
   const body = el("tbody");
   const more = el("button", { type: "button", class: "more", on: { click: () => { most += PAGE; draw(); } } });
-  const headers = columns.map(([key, name]) => el("th", { scope: "col", "data-key": key, class: numeric.has(key) ? "number" : null },
+  const headers = columns.map(([key, name]) => el("th", { scope: "col", "data-key": key, "data-name": name, class: numeric.has(key) ? "number" : null },
     el("button", { type: "button", class: "plain", on: { click: () => {
       order.down = order.key === key ? !order.down : numeric.has(key);
       order.key = key;

@@ -123,7 +123,7 @@
     rows.replaceChildren(
       el("div", { class: "row" }, el("div", { class: "row-name" }), svg("svg", { width, height: 18, class: "strip" }, ...axis())),
       looksRow(), ...counted.map(activityRow), ...listed.map(objectRow),
-      cursor("before"), cursor("after"), ...(changes.length > MOST_ROWS ? [more] : []));
+      cursor("before"), cursor("after"), ...(more && changes.length > MOST_ROWS ? [more] : []));
   };
   report.on(["shown"], draw);
   report.on(["before", "after"], () => {
