@@ -35,18 +35,20 @@ def main() -> None:
 
 def describe(options: argparse.Namespace) -> dict[str, object]:
     """Return the project's layers and time as QGIS understands them, with its map rendered."""
-    from qgis.core import QgsProject
+    from qgis.core import Qgis, QgsProject
 
     project = QgsProject.instance()
     read = project.read(str(options.folder / "project.qgz"))
     period = project.timeSettings().temporalRange()
     return {
+        "qgis": Qgis.QGIS_VERSION.partition("-")[0],
         "read": read,
         "title": project.title(),
         "crs": project.crs().authid(),
         "start": period.begin().toUTC().toString("yyyy-MM-ddTHH:mm:ssZ"),
         "end": period.end().toUTC().toString("yyyy-MM-ddTHH:mm:ssZ"),
         "layers": {layer.name(): _layer(layer) for layer in project.mapLayers().values()},
+        "metres_per_px": project.viewSettings().defaultViewExtent().width() / options.width,
         "labels": _render(project, options),
     }
 
@@ -80,6 +82,7 @@ def _render(project: object, options: argparse.Namespace) -> int:
     settings.setLayers([node.layer() for node in project.layerTreeRoot().findLayers() if node.isVisible()])
     settings.setDestinationCrs(project.crs())
     settings.setTransformContext(project.transformContext())
+    settings.setLabelingEngineSettings(project.labelingEngineSettings())
     extent = project.viewSettings().defaultViewExtent()
     settings.setExtent(extent)
     settings.setOutputSize(QSize(options.width, round(options.width * extent.height() / extent.width())))

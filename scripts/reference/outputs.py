@@ -30,7 +30,7 @@ FILES = {
     "truth.geojson": "What was planted; simulated scenes only.",
     "project.qgz": "A QGIS project with all of it, styled, with the dates in its temporal controller.",
     "*.qml": "The styles of each layer and score, which QGIS takes up by itself.",
-    "changes.kmz": "The changes for Google Earth, with time spans.",
+    "changes.kmz": "The changes for Google Earth, with time spans, and the detections by date.",
     "stac-item.json": "The run as a STAC item.",
     "changes.gpkg": "Changes, detections, zones, activity and styles in one GeoPackage, with `--format gpkg`.",
     "*.fgb": "FlatGeobuf, with `--format fgb`.",
