@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import calendar
 import dataclasses
-import json
+import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import psutil
 
 import changedetect
+from changedetect.blocks import PROCESSES, core_count, open_runner
 from changedetect.config import Config
 from changedetect.core.aoi import Aoi
 from changedetect.core.progress import Progress, SilentProgress
 from changedetect.core.times import from_iso, to_iso
-from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, OutputError, UsageError
+from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, UsageError
 from changedetect.evaluation import Difference, compare_features, read_features
-from changedetect.gather import RunOptions, Series, gathered, is_simulated, load_place
-from changedetect.io.folder import written_here
+from changedetect.evaluation.files import read_json
+from changedetect.gather import RunOptions, Series, gathered, is_simulated, load_place, split_baseline
 from changedetect.io.lock import locked
 from changedetect.io.store import Store, digest, open_store
 from changedetect.io.webhook import post_json, require_address
+from changedetect.io.whole import whole_file
 from changedetect.io.write_json import write_json
+from changedetect.processes import run_apart
 from changedetect.recall import Memory, program_digest
+from changedetect.stack import estimate_memory, plan_members, plan_parts
+from changedetect.steps.plan import plan_grid
 
 STATE = ".state"
 """Folder beside the outputs that keeps what earlier batches worked out; without it everything is worked out again."""
 
 BATCH_NAME = "batch.json"
+
+T = TypeVar("T")
+
+_PATIENCE_S = 10.0
+"""How long a folder that another run is writing is waited for: what a killed batch had started ends with it, but not
+at once."""
+
+_PROCESS_BYTES = 5e8
+"""Of a process before it holds any pixels, and of the looks that it keeps."""
+
+_MEMORY_SHARE = 0.8
+"""Of the free memory: places that are worked on side by side."""
+
+_PRELOAD = ("changedetect.batch", "changedetect.pipeline", "scipy.fft", "scipy.optimize", "scipy.ndimage")
+"""What every process needs, most of it where a scene is first worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +122,18 @@ def run_batch(
     if webhook:
         require_address(webhook)
     root = options.out or Path("outputs")
+    if options.scenes is not None and "://" not in options.scenes:
+        options = replace(options, scenes=str(Path(options.scenes).absolute()))  # processes elsewhere read them too
     listener = progress or SilentProgress()
-    outcomes: list[Outcome] = []
     names: dict[str, Path] = {}
-    for path in map(Path, paths):
-        listener.note(f"{len(outcomes) + 1} of {len(paths)}: {path}")
-        outcome = _run_one(path, options, root, names, listener)
-        outcomes.append(replace(outcome, difference=_timely(outcome.difference, since)))
+    seen = {Path(path): _look(Path(path), options, root, names) for path in paths}
+    jobs = [item for item in seen.values() if isinstance(item, _Job)]
+    done: dict[str, Outcome] = {}
+    for job, outcome in _work_all(jobs, options, listener):
+        listener.note(f"{job.path.name}: {outcome.status.replace('_', ' ')} ({len(done) + 1} of {len(jobs)})")
+        where = None if outcome.out_dir is None else str(root / job.name)
+        done[job.name] = replace(outcome, out_dir=where, difference=_timely(outcome.difference, since))
+    outcomes = [done[item.name] if isinstance(item, _Job) else item for item in seen.values()]
     told = {
         "program": "changedetect",
         "version": changedetect.__version__,
@@ -115,7 +142,8 @@ def run_batch(
         "aois": [outcome.as_dict() for outcome in outcomes],
     }
     path = root / BATCH_NAME
-    _write_whole(path, told)
+    with whole_file(path) as fresh:
+        write_json(fresh, told)
     return BatchReport(tuple(outcomes), path, post_json(webhook, told) if webhook else None)
 
 
@@ -132,43 +160,143 @@ def _within_month(options: RunOptions, month: str | None) -> tuple[RunOptions, d
     return replace(options, end=end), datetime(year, number, 1, tzinfo=UTC)
 
 
-def _run_one(path: Path, options: RunOptions, root: Path, names: dict[str, Path], progress: Progress) -> Outcome:
-    began, name = time.perf_counter(), str(path)
-    try:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """An AOI with something to do."""
+
+    path: Path
+    name: str
+    options: RunOptions
+    state: Path
+    wanted: str
+    """Digest of what its outputs depend on."""
+    seconds: float
+    """Spent on it so far."""
+    needed_bytes: float | None
+    """Memory one worker takes for it; None where that is not known before it is worked on."""
+
+
+def _look(path: Path, options: RunOptions, root: Path, names: dict[str, Path]) -> Outcome | _Job:
+    """Return what is to be done at one AOI, or its outcome where that is nothing."""
+    began, known = time.perf_counter(), [str(path)]
+
+    def look() -> Outcome | _Job:
         aoi, config = load_place(path, options)
-        name = aoi.name
-        if names.setdefault(name, path) != path:
-            raise UsageError("has the name of another AOI", where=str(path), found=name, hint="one name per AOI file")
-        outcome = _work(path, aoi, config, replace(options, out=root / name), root / STATE / name, progress)
-    except NothingToDoError as error:
-        outcome = Outcome(name, "nothing_to_do", error=str(error), exit_code=error.exit_code)
-    except ChangeDetectError as error:
-        outcome = Outcome(name, "failed", error=str(error), exit_code=error.exit_code)
-    except MemoryError:
-        outcome = Outcome(name, "failed", error="the work does not fit in memory", exit_code=DataError.exit_code)
-    except Exception as error:  # noqa: BLE001 - a bug at one place must not cost the others their month
-        outcome = Outcome(name, "failed", error=f"a bug: {type(error).__name__}: {error}", exit_code=1)
-    return replace(outcome, seconds=round(time.perf_counter() - began, 2))
-
-
-def _work(path: Path, aoi: Aoi, config: Config, options: RunOptions, state: Path, progress: Progress) -> Outcome:
-    out_dir = options.out or Path("outputs") / aoi.name
-    with locked(out_dir):
-        store = open_store(state)
-        before = _features_before(out_dir)
-        wanted = _run_digest(aoi, config, options, store)
-        if store.notes.get("done") == wanted and written_here(out_dir) and before is not None:
+        known[0] = aoi.name
+        if names.setdefault(aoi.name, path) != path:
+            raise UsageError("has the name of another AOI", where=str(path), found=aoi.name, hint="one name per file")
+        out_dir, state = (root / aoi.name).absolute(), (root / STATE / aoi.name).absolute()
+        with locked(out_dir, _PATIENCE_S):
+            store = open_store(state)
+            wanted, needed = _examine_inputs(aoi, config, options, store)
+            before = _features_before(out_dir) if store.notes.get("done") == wanted else None
+            is_done = before is not None and store.notes.get("outputs") == _hash_outputs(out_dir, store)
             store.save()
-            return Outcome(aoi.name, "up_to_date", str(out_dir), n_changes=len(before), **_told_before(out_dir))
-        from changedetect.pipeline import run_locked  # slow to import, and not needed where nothing is new
+        if is_done and before is not None:
+            return Outcome(aoi.name, "up_to_date", str(root / aoi.name), n_changes=len(before), **_told_before(out_dir))
+        return _Job(path.absolute(), aoi.name, replace(options, out=out_dir), state, wanted, 0.0, needed)
 
-        report = run_locked(path, options, progress, store)
+    result = _guarded(look, known)
+    return replace(result, seconds=round(time.perf_counter() - began, 2))
+
+
+def _guarded(work: Callable[[], T], known: Sequence[str]) -> T | Outcome:
+    """Return what `work` returns, or the outcome of an AOI, whose name is then in `known`, that it failed at."""
+    try:
+        return work()
+    except NothingToDoError as error:
+        return Outcome(known[0], "nothing_to_do", error=str(error), exit_code=error.exit_code)
+    except ChangeDetectError as error:
+        return Outcome(known[0], "failed", error=str(error), exit_code=error.exit_code)
+    except MemoryError:
+        return Outcome(known[0], "failed", error="the work does not fit in memory", exit_code=DataError.exit_code)
+    except Exception as error:  # noqa: BLE001 - a bug at one place must not cost the others their month
+        return Outcome(known[0], "failed", error=f"a bug: {type(error).__name__}: {error}", exit_code=1)
+
+
+def _work_all(jobs: Sequence[_Job], options: RunOptions, progress: Progress) -> Iterator[tuple[_Job, Outcome]]:
+    """Yield the outcome of each job as it ends: one alone on all cores, several side by side."""
+    if len(jobs) == 1:
+        yield jobs[0], _work(jobs[0], progress)
+    elif options.scheduler not in (None, PROCESSES):
+        yield from _work_on_cluster(jobs, options.scheduler)
+    elif jobs:
+        yield from _work_apart(jobs, options.workers or core_count())
+
+
+def _work_apart(jobs: Sequence[_Job], cores: int) -> Iterator[tuple[_Job, Outcome]]:
+    at_once = min(cores, len(jobs))
+    own = max(1, cores // at_once)
+    each = [replace(job, options=replace(job.options, workers=own, scheduler=None)) for job in jobs]
+    budget = _MEMORY_SHARE * psutil.virtual_memory().available
+    needs = [budget / at_once if job.needed_bytes is None else job.needed_bytes for job in jobs]
+    for ended in run_apart(_work_quietly, each, at_once, needs, budget, _PRELOAD):
+        job = jobs[ended.index]
+        outcome = ended.result if isinstance(ended.result, Outcome) else _died(job, f"exit code {ended.exit_code}")
+        yield job, outcome
+
+
+def _work_on_cluster(jobs: Sequence[_Job], scheduler: str | None) -> Iterator[tuple[_Job, Outcome]]:
+    each = [replace(job, options=replace(job.options, workers=1, scheduler=None)) for job in jobs]
+    done = 0
+    with open_runner(None, scheduler) as runner:
+        try:
+            for outcome in runner.map(_work_quietly, each):
+                yield jobs[done], outcome
+                done += 1
+        except GeneratorExit:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a cluster ends with
+            for job in jobs[done:]:
+                yield job, _died(job, f"the cluster says {type(error).__name__}: {error}")
+
+
+def _died(job: _Job, how: str) -> Outcome:
+    error = f"its process died ({how}); memory may have run out: --workers 1 works on one place at a time"
+    return Outcome(job.name, "failed", seconds=job.seconds, error=error, exit_code=1)
+
+
+def _work_quietly(job: _Job) -> Outcome:
+    """Return the outcome of a job in a process of its own; what it would have said on the way are its warnings."""
+    said = _Said()
+    logger = logging.getLogger("changedetect")
+    logger.addHandler(said)
+    try:
+        outcome = _work(job, SilentProgress())
+    finally:
+        logger.removeHandler(said)
+    return replace(outcome, warnings=(*outcome.warnings, *said.lines))
+
+
+class _Said(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def _work(job: _Job, progress: Progress) -> Outcome:
+    began = time.perf_counter()
+    outcome = _guarded(lambda: _work_locked(job, progress), [job.name])
+    return replace(outcome, seconds=round(job.seconds + time.perf_counter() - began, 2))
+
+
+def _work_locked(job: _Job, progress: Progress) -> Outcome:
+    from changedetect.pipeline import run_locked  # slow to import, and not needed where nothing is new
+
+    out_dir = job.options.out or Path("outputs") / job.name
+    with locked(out_dir, _PATIENCE_S):
+        store = open_store(job.state)
+        before = _features_before(out_dir)
+        report = run_locked(job.path, job.options, progress, store)
         results = report.results
-        store.notes["done"] = wanted
+        store.notes["done"], store.notes["outputs"] = job.wanted, _hash_outputs(out_dir, store)
         store.save()
         store.prune()
         return Outcome(
-            aoi.name,
+            job.name,
             "done",
             str(out_dir),
             n_scenes=len(results.scene_records),
@@ -187,14 +315,14 @@ def _features_before(out_dir: Path) -> list[dict[str, Any]] | None:
         return None
 
 
-def _told_before(out_dir: Path) -> dict[str, Any]:
-    def read(name: str) -> Mapping[str, Any]:
-        try:
-            return dict(json.loads((out_dir / name).read_text("utf-8")))
-        except (OSError, ValueError):
-            return {}
+def _hash_outputs(out_dir: Path, store: Store) -> dict[str, str]:
+    """Return the sha256 of every file of the outputs, by its path in them; what did not change is not read."""
+    files = sorted(path for path in out_dir.rglob("*") if path.is_file())
+    return {path.relative_to(out_dir).as_posix(): store.hash_file(path) for path in files}
 
-    summary, record = read("summary.json"), read("run.json")
+
+def _told_before(out_dir: Path) -> dict[str, Any]:
+    summary, record = read_json(out_dir / "summary.json"), read_json(out_dir / "run.json")
     return {
         "headline": tuple(summary.get("headline") or ()),
         "n_scenes": len(record.get("scenes") or ()),
@@ -202,16 +330,25 @@ def _told_before(out_dir: Path) -> dict[str, Any]:
     }
 
 
-def _run_digest(aoi: Aoi, config: Config, options: RunOptions, store: Store) -> str:
-    """Return the digest of everything the outputs of a run depend on."""
+def _examine_inputs(aoi: Aoi, config: Config, options: RunOptions, store: Store) -> tuple[str, float | None]:
+    """Return the digest of everything the outputs of a run depend on, and the memory one worker takes for it."""
     zones = [[zone.name, zone.geometry.wkt, list(zone.targets)] for zone in aoi.all_zones]
     told = [aoi.title, dataclasses.asdict(aoi.location), to_iso(aoi.baseline_until), zones]
     formats = {*options.formats} - {"geojson"}  # which is always written
     asked = [to_iso(options.start), to_iso(options.end), sorted(formats)]
     if is_simulated(aoi):
-        return digest(program_digest(), told, config.as_dict(), asked, aoi.scenes)
+        return digest(program_digest(), told, config.as_dict(), asked, aoi.scenes), None
     with gathered(aoi, options) as series:
-        return digest(program_digest(), told, config.as_dict(), asked, _scenes(series, store))
+        wanted = digest(program_digest(), told, config.as_dict(), asked, _scenes(series, store))
+        return wanted, _estimate_memory(series, config)
+
+
+def _estimate_memory(series: Series, config: Config) -> float:
+    grid = plan_grid(series.aoi, series.scenes, config.grid)
+    members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
+    factors = {member.factor for member in members}
+    sheets = [sheet for factor in factors for sheet in plan_parts(members, grid, factor, config.grid)]
+    return _PROCESS_BYTES + estimate_memory(members, sheets, 1)[-1]
 
 
 def _scenes(series: Series, store: Store) -> list[str]:
@@ -229,13 +366,3 @@ def _timely(difference: Difference, since: datetime | None) -> Difference:
 
     new, altered = (tuple(filter(lately, items)) for items in (difference.new, difference.altered))
     return replace(difference, new=new, altered=altered)
-
-
-def _write_whole(path: Path, told: Mapping[str, Any]) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(fresh, told)
-        fresh.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", where=str(path), hint="--out elsewhere") from error

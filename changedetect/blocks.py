@@ -92,6 +92,11 @@ def _call(function: Callable[[T], R], item: T) -> R:
         return function(item)
 
 
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def open_runner(workers: int | None = None, scheduler: str | None = None) -> Iterator[Runner]:
     """Yield a `Runner`: threads (default: one per core), as many processes, or a Dask cluster at `scheduler`.
@@ -103,7 +108,7 @@ def open_runner(workers: int | None = None, scheduler: str | None = None) -> Ite
     """
     if workers is not None and workers < 1:
         raise UsageError("needs at least one worker", where="--workers", found=workers)
-    count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    count = workers or core_count()
     # Scenes and blocks are the unit of parallel work; threads of OpenCV's and BLAS' own would only get in each other's
     # way (registration took 5 to 8 times the processor time), and sums in another order end in other bits.
     cv2.setNumThreads(1)

@@ -15,6 +15,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults
 from changedetect.errors import DataError
 from changedetect.gather import Series
+from changedetect.io.whole import whole_file
 from changedetect.io.write_geojson import write_geojson
 from changedetect.io.write_json import write_json
 from changedetect.report.overview import draw_overview, overview_grid, overview_scene
@@ -147,7 +148,6 @@ def _merge_into(folder: Path, review: ReviewFile, where: str) -> Merged:
     if merged.strangers:
         logger.warning("%s: no such change here, left out: %s", where, ", ".join(merged.strangers))
     members = {key: value for key, value in outputs.changes.items() if key not in ("type", "features")}
-    fresh = folder / "changes.geojson.new"
-    write_geojson(fresh, merged.features, **members)
-    fresh.replace(folder / "changes.geojson")
+    with whole_file(folder / "changes.geojson", hint="") as fresh:
+        write_geojson(fresh, merged.features, **members)
     return merged

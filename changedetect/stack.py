@@ -141,9 +141,7 @@ def plan_parts(members: Sequence[Member], grid: Grid, factor: int, params: GridP
 def require_memory(stack: Stack, workers: int, available_bytes: float) -> None:
     """Raise `DataError` unless what the workers hold of their sheets should fit in memory."""
     sheets = [sheet for sheets in stack.sheets.values() for sheet in sheets]
-    largest = max(sheet.grid.shape[0] * sheet.grid.shape[1] for sheet in sheets)
-    bands = max(len(compared_bands(member.scene)) for member in stack.members)
-    needed = largest * _BYTES_PER_BAND * bands * (0.6 + workers)
+    largest, bands, needed = estimate_memory(stack.members, sheets, workers)
     if needed > available_bytes:
         raise DataError(
             "the job would not fit in memory",
@@ -151,6 +149,13 @@ def require_memory(stack: Stack, workers: int, available_bytes: float) -> None:
             needed=f"at most {available_bytes / 1e9:.1f} GB",
             hint="--workers 1, or a smaller --set grid.sheet_px",
         )
+
+
+def estimate_memory(members: Sequence[Member], sheets: Sequence[Sheet], workers: int) -> tuple[int, int, float]:
+    """Return the pixels of the largest sheet, the most bands, and the bytes that workers hold of such sheets."""
+    largest = max(sheet.grid.shape[0] * sheet.grid.shape[1] for sheet in sheets)
+    bands = max(len(compared_bands(member.scene)) for member in members)
+    return largest, bands, largest * _BYTES_PER_BAND * bands * (0.6 + workers)
 
 
 def choose_reference(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Member:

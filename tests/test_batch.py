@@ -99,6 +99,11 @@ def test_scenes_in_any_order_end_as_one_run_does(place, inbox):
     assert third["status"] == "up_to_date"
     assert third["headline"] == second["headline"]
     assert third["difference"]["new"] == []
+    (out / "small-place/report.html").unlink()
+    (out / "small-place/activity.csv").write_text("half a f")
+    (fourth,) = batch(inbox / "aoi.yaml", out)  # outputs that are not as they were written are made again
+    assert fourth["status"] == "done"
+    assert (out / "small-place/report.html").is_file()
     assert told(out / "small-place") == told(place / "full")
 
 
@@ -140,6 +145,26 @@ def test_one_failure_does_not_stop_the_rest(place, inbox):
     assert done[0]["exit_code"] == 2
     kept = json.loads((inbox / "out/batch.json").read_text())
     assert [outcome["status"] for outcome in kept["aois"]] == ["failed", "done", "failed"]
+
+
+def test_places_side_by_side_end_as_each_alone(place, inbox):
+    from distributed import LocalCluster
+
+    (inbox / "broken.yaml").write_text("name: broken\n")
+    aoi, other = deliver(inbox, place, [0, 3]), inbox / "other.yaml"
+    other.write_text(aoi.read_text().replace("name: small-place", "name: other-place"))
+    batch(aoi, inbox / "alone")
+    batch(other, inbox / "alone")
+    places = (aoi, inbox / "out", inbox / "broken.yaml", other, "--workers", 2)
+    done = batch(*places, code=5)
+    assert [outcome["aoi"] for outcome in done] == ["small-place", str(inbox / "broken.yaml"), "other-place"]
+    assert [outcome["status"] for outcome in done] == ["done", "failed", "done"]
+    again = batch(*places, code=5)
+    assert [outcome["status"] for outcome in again] == ["up_to_date", "failed", "up_to_date"]
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster:
+        batch(aoi, inbox / "far", other, "--scheduler", cluster.scheduler_address)
+    for name in ("small-place", "other-place"):
+        assert told(inbox / "out" / name) == told(inbox / "far" / name) == told(inbox / "alone" / name)
 
 
 def test_two_files_of_one_name_do_not_overwrite_each_other(place, inbox):

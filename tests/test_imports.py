@@ -11,7 +11,7 @@ PACKAGE = ROOT / "changedetect"
 TIERS = (
     ("errors",),
     ("core",),
-    ("io", "steps", "series", "blocks", "simulate", "evaluation", "report"),
+    ("io", "steps", "series", "blocks", "processes", "simulate", "evaluation", "report"),
     ("config",),
     ("gather", "stack"),
     ("provenance", "pictures", "maps", "recall", "examine"),

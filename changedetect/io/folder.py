@@ -6,7 +6,6 @@ A reader never sees half a result, and a run that fails or is interrupted leaves
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import time
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from rasterio.errors import RasterioError
 
-from changedetect.errors import OutputError
+from changedetect.core.plain import parse_object
+from changedetect.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,10 +103,8 @@ def _require_ours(target: Path, marker: str) -> None:
 def written_here(folder: Path, marker: str = MARKER) -> bool:
     """Return whether `folder` holds the marker as this program writes it."""
     try:
-        record = json.loads((folder / marker).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if not isinstance(record, dict):
+        record = parse_object((folder / marker).read_bytes(), str(folder / marker))
+    except (OSError, DataError):
         return False
     return record.get("program") == PROGRAM if marker == MARKER else record.get("simulated") is True
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from typing import IO
 from changedetect.core.times import to_iso
 from changedetect.errors import OutputError
 
+_ASK_AGAIN_S = 0.1
+
 
 @contextmanager
-def locked(target: str | Path) -> Iterator[None]:
-    """Hold the lock of an output folder, kept beside it as ``.<name>.lock``.
+def locked(target: str | Path, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock of an output folder, kept beside it as ``.<name>.lock``; wait up to `patience_s` for it.
 
     The operating system lets go of it when its owner ends, however that ends, so a lock is never stale; a file that
     a killed run leaves behind says who had it last, and blocks nobody.
@@ -32,7 +35,7 @@ def locked(target: str | Path) -> Iterator[None]:
     path = folder.parent / f".{folder.name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = _opened(path, folder)
+        stream = _opened(path, folder, time.monotonic() + patience_s)
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", where=str(path), hint="--out elsewhere") from error
     with stream:
@@ -42,7 +45,7 @@ def locked(target: str | Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _opened(path: Path, folder: Path) -> IO[str]:
+def _opened(path: Path, folder: Path, until: float) -> IO[str]:
     while True:
         stream = path.open("a+", encoding="utf-8")
         try:
@@ -50,6 +53,11 @@ def _opened(path: Path, folder: Path) -> IO[str]:
             # the one before may have removed the file after it was opened here: then another could lock a new one
             if _is_at(path, stream):
                 return stream
+        except OutputError:
+            if time.monotonic() >= until:
+                stream.close()
+                raise
+            time.sleep(_ASK_AGAIN_S)
         except BaseException:
             stream.close()
             raise

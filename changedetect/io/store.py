@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import uuid
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from changedetect.errors import OutputError
+from changedetect.core.plain import parse_object
+from changedetect.errors import DataError, OutputError
 from changedetect.io.files import hash_file
+from changedetect.io.whole import LEFTOVER, whole_file
 
 SCHEMA = 1
 """Of the store's files; another one is refused rather than guessed at."""
@@ -84,7 +84,7 @@ class Store:
     def prune(self) -> int:
         """Remove results not asked for since the store was opened, and what killed runs left; return how many."""
         stale = [
-            path for path in self.folder.iterdir() if path.suffix in (".npz", ".part") and path.name not in self.used
+            path for path in self.folder.iterdir() if path.suffix in (".npz", LEFTOVER) and path.name not in self.used
         ]
         for path in stale:
             path.unlink(missing_ok=True)
@@ -134,22 +134,11 @@ def digest_sources(folder: str | Path, patterns: Iterable[str] = ("*.py", "*.npz
 
 def _read_index(path: Path) -> dict[str, Any]:
     try:
-        index = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return parse_object(path.read_bytes(), str(path))
+    except (OSError, DataError):
         return {}
-    return index if isinstance(index, dict) else {}
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with fresh.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise OutputError(
-            "the state of batches cannot be kept", where=str(path), found=error.strerror, hint="free some space"
-        ) from error
+    with whole_file(path, "the state of batches cannot be kept", "free some space") as fresh:
+        fresh.write_bytes(data)

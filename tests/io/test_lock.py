@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -59,3 +60,11 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "file/out"):
         pass
+
+
+def test_one_that_is_let_go_of_soon_is_waited_for(tmp_path, holder):
+    timer = threading.Timer(0.3, holder.kill)
+    timer.start()
+    with locked(tmp_path / "out", patience_s=20.0):
+        assert holder.wait() < 0
+    timer.join()

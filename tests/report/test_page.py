@@ -217,7 +217,7 @@ def test_a_folder_that_is_none_of_ours_is_refused(tmp_path):
     with pytest.raises(DataError, match="no output folder"):
         write_page(tmp_path)
     (tmp_path / "run.json").write_text("[]")
-    with pytest.raises(DataError, match="holds no JSON object"):
+    with pytest.raises(DataError, match="needed a JSON object"):
         write_page(tmp_path)
 
 

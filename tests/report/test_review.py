@@ -54,7 +54,7 @@ def test_the_same_review_twice_is_one_and_the_given_features_stay_as_they_are():
     ("text", "said"),
     [
         ("{}", "no review of changedetect"),
-        ("[]", "holds no JSON object"),
+        ("[]", "needed a JSON object"),
         ("nonsense", "cannot be read"),
         ('{"program": "changedetect", "kind": "review", "reviews": 3}', "no list of reviews"),
     ],

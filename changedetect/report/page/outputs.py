@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from changedetect.core.plain import parse_object
 from changedetect.errors import DataError
 from changedetect.report.page.imagery import FOLDER, INDEX
 
@@ -73,13 +73,11 @@ def read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, An
         There is no such file, or it holds no JSON object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except FileNotFoundError:
         if missing is not None:
             return missing
         raise DataError("no such file", where=str(path)) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from error
-    if not isinstance(data, dict):
-        raise DataError("holds no JSON object", where=str(path), found=type(data).__name__)
-    return data
+    except OSError as error:
+        raise DataError("cannot be read", where=str(path), found=error.strerror) from error
+    return parse_object(text, str(path))
