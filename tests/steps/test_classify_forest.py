@@ -71,6 +71,7 @@ def candidate(**changes: float) -> dict:
     roof = dict.fromkeys(MEASURED, 0.0) | {
         "rect_length_m": 14.0, "rect_width_m": 7.0, "fill": 0.95, "path_m": 14.0, "mean_width_m": 7.0,
         "inner_width_m": 7.0, "elongation": 2.0, "aspect": 2.0, "sharpness": 0.3, "high_sigma": 40.0,
+        "ndvi_after": 0.0,
     }  # fmt: skip
     row = {"gsd_m": 0.5, "area_m2": 98.0, "status": "appeared", "features": roof}
     return row | {k: v for k, v in changes.items() if k in row} | {"features": roof | changes}
@@ -97,6 +98,17 @@ def test_a_crown_that_came_into_leaf_is_no_hut() -> None:
     assert told["equipment"] == learned_confidence([green], GroundParams(bare_max_ndvi=1.0))[0]["equipment"]
     assert left == learned_confidence([gone], GroundParams(bare_max_ndvi=1.0))[0]
     assert thin == learned_confidence([narrow], GroundParams(bare_max_ndvi=1.0))[0]
+
+
+def test_a_roof_covered_anew_is_a_hut_unless_its_size_forbids_it() -> None:
+    even = {"visible_change": -0.6, "evenness": 12.0, "local_sigma": 8.0, "patch_sigma": 20.0}
+    roof = candidate(**even) | {"status": "modified"}
+    vast = candidate(**even, rect_length_m=90.0, rect_width_m=60.0) | {"status": "modified"}
+    told, never = learned_confidence([roof, vast], GroundParams())
+    assert told is not None
+    assert never is not None
+    assert told["hut"] >= GroundParams().cover.chance
+    assert never["hut"] == 0.0
 
 
 @pytest.mark.parametrize(("cast_before", "ndvi_before"), [(0.7, 0.7), (0.7, 0.3), (0.0, 0.7)])

@@ -49,9 +49,17 @@ def test_it_is_not_looked_for_unless_asked() -> None:
     assert not found(score, image(), image((THING, 0.2)), DetectParams()).any()
 
 
-def test_a_crown_that_was_there_before_is_none() -> None:
-    score = score_of(local=[(THING, 8.0)], contrast=[(THING, 0.4)])
-    assert not found(score, image((THING, 0.2)), image((THING, 0.2))).any()
+def test_what_was_there_before_is_looked_at_again_only_if_it_is_a_rectangle() -> None:
+    rows, cols = np.indices((SIDE, SIDE))
+    star = np.hypot(rows - 50, cols - 48) < 8 + 3 * np.sin(5 * np.arctan2(rows - 50, cols - 48))
+    roof = np.zeros_like(star)
+    roof[THING] = True
+    for shape in (roof, star):
+        data = np.array(score_of().data)
+        data[BANDS.index("local")][shape], data[BANDS.index("contrast")][shape] = 8.0, 0.4
+        dull, bright = (image() + np.float32(level) * shape for level in (0.1, 0.12))
+        labels = found(score_of().with_data(data), dull, bright)
+        np.testing.assert_array_equal(labels, shape if shape is roof else 0)
 
 
 def test_of_a_field_with_a_thing_in_it_the_thing_is_kept() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from changedetect.steps.classify.compact import chances_of_huts
+from changedetect.steps.classify.cover import CoverParams, is_covered_anew
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.learned import as_values, describe_row
 
@@ -114,6 +115,8 @@ class GroundParams:
     """The same where something greener than `bare_max_ndvi` stood that cast a shadow: a crown that turned in autumn."""
     stood_min_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
     """It cast one if this much more of the ground away from the sun was dark than of that towards it."""
+    cover: CoverParams = field(default_factory=CoverParams)
+    """What a roof that was covered anew is like."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
     """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
@@ -274,6 +277,8 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
     shares = class_shares(forest, as_values([values for values in described if values is not None]))
     for i, chances in zip(known, calibrate(forest, shares), strict=True):
         named = dict(zip(forest.classes, map(float, chances), strict=True))
+        if is_covered_anew(table[i], params.cover):
+            named["hut"] = max(named["hut"], params.cover.chance)
         found[i] = {name: 0.0 if _impossible(table[i], name, params) else named[name] for name in MARGINS}
     return found
 

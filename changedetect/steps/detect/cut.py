@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 
 from changedetect.steps.detect.light import casting, dark_twice, slivers, without_cast_shadows
-from changedetect.steps.detect.masks import components, disc, number, objects, quantile_by_label, thresholds
+from changedetect.steps.detect.masks import (
+    components,
+    disc,
+    is_rectangle,
+    number,
+    objects,
+    quantile_by_label,
+    thresholds,
+)
 from changedetect.steps.detect.stands import standing_out
 from changedetect.steps.detect.tail import rises
 
@@ -104,10 +112,7 @@ def compact(
     touch = cv2.dilate(taken.astype(np.uint8), disc(max(1, round(params.cast_gap_m / gsd_m)))) > 0
     keep[np.unique(labels[touch])] = False
     for label in np.flatnonzero(keep):
-        rows, cols = np.nonzero(labels == label)
-        sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
-        fills = rows.size / float(sides.prod()) >= params.compact_fill
-        keep[label] = fills and float(sides.min()) * gsd_m >= params.compact_width_m
+        keep[label] = is_rectangle(labels == label, gsd_m, params)
     return np.asarray(keep[labels])
 
 

@@ -107,6 +107,14 @@ def objects(
     return np.asarray((keep & (high >= least))[labels])
 
 
+def is_rectangle(mask: Mask, gsd_m: float, params: DetectParams) -> bool:
+    """Return whether a mask is an even rectangle as wide as a building."""
+    rows, cols = np.nonzero(mask)
+    sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
+    fills = rows.size / float(sides.prod()) >= params.compact_fill
+    return bool(fills and float(sides.min()) * gsd_m >= params.compact_width_m)
+
+
 def number(labels: Labels, keep: Mask) -> Labels:
     """Return the kept labels numbered from 1 by the row-major order of their first pixel."""
     kept = keep[labels]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from changedetect.steps.detect.light import without_cast_shadows
-from changedetect.steps.detect.masks import components, disc, objects
+from changedetect.steps.detect.masks import components, disc, is_rectangle, objects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +47,8 @@ def standing_out(
     """
     steep = [_steepness(image, usable) for image in images]
     found = local_objects(score, usable, rise, params)
-    found = found & ~_without_new_edges(found, steep, params)
+    old = _without_new_edges(found, steep, params)
+    found = found & ~(old & ~roof_like(old, score.grid.gsd_m, params))
     calm = score.band("local") < params.local_grow_sigma
     return with_local(mask, found, calm, params)
 
@@ -76,6 +77,23 @@ def _without_new_edges(mask: Mask, steep: list[NDArray[np.float32]], params: Det
     old = np.log(after / before) < params.local_edge_gain
     old[0] = False
     return np.asarray(old[labels])
+
+
+def roof_like(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
+    """Return the pixels of even rectangles of a building's size, freed of what clings to them: roofs that were there.
+
+    They have the outline they had; crowns and hedges have it too, but are ragged.
+    """
+    side = 2 * round(params.compact_width_m / 4 / gsd_m) + 1
+    padded = np.pad(mask, side).astype(np.uint8)
+    opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))[side:-side, side:-side] > 0
+    count, labels = components(np.ascontiguousarray(opened))
+    area = np.bincount(labels.ravel(), minlength=count) * gsd_m**2
+    keep = (area >= params.compact_area_m2) & (area <= params.max_hole_m2)
+    keep[0] = False
+    for label in np.flatnonzero(keep):
+        keep[label] = is_rectangle(labels == label, gsd_m, params)
+    return np.asarray(keep[labels])
 
 
 def local_objects(score: Raster, usable: Mask, rise: float, params: DetectParams) -> Mask:
