@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.core.robust import median
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -31,10 +33,10 @@ def shift_gain(before: Plane, after: Plane, window: Mask, ring: Mask, shifts: It
         return 0.0
     tried = list(shifts)
     around_then, around_now = before[:, ring], after[:, ring]
-    low, high = np.median(around_then, axis=1), np.median(around_now, axis=1)
+    low, high = median(around_then, along_rows=True), median(around_now, along_rows=True)
     gain = np.clip(high / np.maximum(low, 1e-6), 0.2, 5.0)
     left = np.abs(around_now - (around_then * gain[:, None]).astype(np.float32))
-    scatter = np.maximum(1.4826 * np.median(left, axis=1), 1e-6)[:, None, None]
+    scatter = np.maximum(1.4826 * median(left, along_rows=True), 1e-6)[:, None, None]
     part = _reach(window, tried)
     alike = (before[:, *part] * gain[:, None, None]).astype(np.float32)
     # Bands last, as cv2 wants them.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.core.robust import median, quantile
 from changedetect.steps.measure.looks import VISIBLE_MIN, ndvi, relative_change, texture
 from changedetect.steps.measure.shape import disc
 
@@ -28,14 +29,14 @@ def describe_evidence(crop: Crop) -> dict[str, float]:
     strength, free = np.abs(crop.score[crop.mask]), np.abs(crop.free[crop.mask])
     enough = crop.ring.sum() >= _MIN_RING
     ring = np.abs(crop.score[crop.ring]) if enough else np.zeros(1, np.float32)
-    quiet = float(np.quantile(ring, 0.9))
+    quiet = float(quantile(ring, 0.9))
     return {
-        "free_sigma": float(np.quantile(free, 0.95)),
+        "free_sigma": float(quantile(free, 0.95)),
         "free_share": float(free.mean()) / max(float(strength.mean()), 1e-6),
         "brighter_share": float((crop.score[crop.mask] > 0).mean()),
-        "ring_sigma": float(np.median(ring)),
-        "over_ring": float(np.median(strength)) / max(quiet, 1.0),
-        "light": float(np.median(crop.light[crop.mask])),
+        "ring_sigma": float(median(ring)),
+        "over_ring": float(median(strength)) / max(quiet, 1.0),
+        "light": float(median(crop.light[crop.mask])),
     }
 
 
@@ -43,8 +44,8 @@ def describe_colour(crop: Crop) -> dict[str, float]:
     """Return how the object changed its colour against the ring, in log units; 0 where a band is missing."""
     change = _log_change(crop)
     visible = relative_change(crop)[crop.mask]
-    middle = float(np.median(visible))
-    spread = 1.4826 * float(np.median(np.abs(visible - middle)))
+    middle = float(median(visible))
+    spread = 1.4826 * float(median(np.abs(visible - middle)))
     return {
         "nir_change": change.get("nir", middle) - middle,
         "red_blue_change": change["red"] - change["blue"] if {"red", "blue"} <= set(change) else 0.0,
@@ -59,10 +60,10 @@ def _log_change(crop: Crop) -> dict[str, float]:
     """Return per band the median of log(after / before) inside less that of the ring."""
     found: dict[str, float] = {}
     for name, before, after in zip(crop.bands, crop.before, crop.after, strict=True):
-        floor = max(VISIBLE_MIN * float(np.median(before)), 1e-6)
+        floor = max(VISIBLE_MIN * float(median(before)), 1e-6)
         level = np.log(np.maximum(after, floor) / np.maximum(before, floor))
-        around = float(np.median(level[crop.ring])) if crop.ring.sum() >= _MIN_RING else 0.0
-        found[name] = float(np.median(level[crop.mask])) - around
+        around = float(median(level[crop.ring])) if crop.ring.sum() >= _MIN_RING else 0.0
+        found[name] = float(median(level[crop.mask])) - around
     return found
 
 
@@ -73,17 +74,17 @@ def describe_local(crop: Crop, params: MeasureParams) -> dict[str, float]:
     enough, told = crop.ring.sum() >= _MIN_RING, bool(crop.kept.any())
     ring = crop.local[crop.ring] if enough else np.zeros(1, np.float32)
     return {
-        "local_sigma": float(np.quantile(strength, 0.95)),
+        "local_sigma": float(quantile(strength, 0.95)),
         "local_mean": float(strength.mean()),
-        "local_ring": float(np.median(ring)),
-        "local_over_ring": float(np.median(strength)) / max(float(np.quantile(ring, 0.9)), 1.0),
+        "local_ring": float(median(ring)),
+        "local_over_ring": float(median(strength)) / max(float(quantile(ring, 0.9)), 1.0),
         "local_clutter": float((ring > params.clutter_sigma).mean()),
-        "local_contrast": float(np.median(inside)),
+        "local_contrast": float(median(inside)),
         "local_bright": float((inside > params.changed_light).mean()),
         "local_dark": float((inside < -params.changed_light).mean()),
         "patch_sigma": _over_patches(crop),
         "edge_gain": _edge_gain(crop) if told else 0.0,
-        "kept_sigma": float(np.median(crop.kept[crop.mask])),
+        "kept_sigma": float(median(crop.kept[crop.mask])),
     }
 
 
@@ -95,8 +96,8 @@ def _over_patches(crop: Crop) -> float:
     weight = cv2.boxFilter(crop.ring.astype(np.float32), -1, (side, side), borderType=cv2.BORDER_CONSTANT)
     total = cv2.boxFilter(crop.contrast * crop.ring, -1, (side, side), borderType=cv2.BORDER_CONSTANT)
     patches = (total / np.maximum(weight, np.float32(1e-6)))[crop.ring]
-    middle = float(np.median(patches))
-    scatter = max(1.4826 * float(np.median(np.abs(patches - middle))), 0.01)
+    middle = float(median(patches))
+    scatter = max(1.4826 * float(median(np.abs(patches - middle))), 0.01)
     return abs(float(crop.contrast[crop.mask].mean()) - middle) / scatter
 
 
@@ -110,10 +111,10 @@ def _edge_gain(crop: Crop) -> float:
     steep = []
     for planes in (crop.before, crop.after):
         visible = crop.visible(planes)
-        level = np.log(np.maximum(visible, max(VISIBLE_MIN * float(np.median(visible)), 1e-6)))
+        level = np.log(np.maximum(visible, max(VISIBLE_MIN * float(median(visible)), 1e-6)))
         dx = cv2.Sobel(level, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         dy = cv2.Sobel(level, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
-        steep.append(float(np.median(np.hypot(dx, dy)[rim])) + 0.01)
+        steep.append(float(median(np.hypot(dx, dy)[rim])) + 0.01)
     return float(np.log(steep[1] / steep[0]))
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from changedetect.core.robust import median, quantile
 from changedetect.steps.measure.shape import fit_rectangle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -53,9 +54,23 @@ class Crop:
     gsd_m: float
     touches_edge: bool
     bands: tuple[str, ...]
+    made: dict[str, Plane] = field(default_factory=dict, repr=False, compare=False)
+    """Planes that several features are told from."""
+
+    def keep(self, name: str, make: Callable[[], Plane]) -> Plane:
+        """Return a plane by its name, made when it is first asked for."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
 
     def visible(self, planes: Plane) -> Plane:
         """Return the mean of the visible bands, (row, col); of all, if none is named."""
+        for name, own in (("before", self.before), ("after", self.after)):
+            if planes is own:
+                return self.keep(name, lambda: self._visible(planes))
+        return self._visible(planes)
+
+    def _visible(self, planes: Plane) -> Plane:
         chosen = [i for i, name in enumerate(self.bands) if name in VISIBLE] or list(range(len(self.bands)))
         return np.asarray(planes[chosen].mean(axis=0), np.float32)
 
@@ -149,12 +164,12 @@ def refine(
     sure = inside if inside.sum() >= 4 else mask
     magnitude = np.sqrt((scaled**2).mean(axis=0))
     # A low threshold takes in ground that hardly changed.
-    sure = sure & (magnitude >= params.ground_share * np.quantile(magnitude[sure], 0.8))
-    level = float(np.median(magnitude[sure]))
+    sure = sure & (magnitude >= params.ground_share * quantile(magnitude[sure], 0.8))
+    level = float(median(magnitude[sure]))
     own = _distance(scaled, _own_colours(scaled, sure))
     others = [np.zeros(len(scaled), np.float32)]
     if shadow.sum() >= 6:
-        others.append(np.median(scaled[:, shadow], axis=1))
+        others.append(median(scaled[:, shadow], along_rows=True))
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     nearer = np.pad(wide & allowed & (own < _distance(scaled, others)), 2).astype(np.uint8)
     closed = cv2.morphologyEx(nearer, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))[2:-2, 2:-2]
@@ -174,15 +189,15 @@ def _scaled_difference(parts: tuple[Plane, Plane], ring: Mask) -> Plane:
     difference = after - before
     if ring.sum() < 20:
         return np.asarray(difference / max(float(difference.std()), 1e-6), np.float32)
-    ground = np.median(difference[:, ring], axis=1)
-    scatter = 1.4826 * np.median(np.abs(difference[:, ring] - ground[:, None]), axis=1)
+    ground = median(difference[:, ring], along_rows=True)
+    scatter = 1.4826 * median(np.abs(difference[:, ring] - ground[:, None]), along_rows=True)
     return np.asarray((difference - ground[:, None, None]) / np.maximum(scatter, 1e-6)[:, None, None], np.float32)
 
 
 def _own_colours(scaled: Plane, sure: Mask) -> list[NDArray[np.float32]]:
     """Return the middle colour of the sure pixels, (band,), or of two kinds of them: sides of a roof, bank and slot."""
     inside = scaled[:, sure]
-    middle = np.median(inside, axis=1)
+    middle = median(inside, along_rows=True)
     if inside.shape[1] < 12:
         return [middle]
     # The two kinds lie apart along the direction in which the pixels differ most.
@@ -198,7 +213,7 @@ def _own_colours(scaled: Plane, sure: Mask) -> list[NDArray[np.float32]]:
     if min(upper.mean(), 1 - upper.mean()) < 0.1:
         return [middle]
     kinds = sorted((part for part in (upper, ~upper)), key=lambda part: float((inside[:, part] ** 2).mean()))
-    weak, strong = (np.median(inside[:, part], axis=1) for part in kinds)
+    weak, strong = (median(inside[:, part], along_rows=True) for part in kinds)
     where = np.zeros_like(sure)
     where[sure] = kinds[0]
     alike = float(weak @ strong) > 0.8 * float(np.linalg.norm(weak) * np.linalg.norm(strong))
@@ -221,7 +236,7 @@ def compact_core(mask: Mask, free: Plane, gsd_m: float, params: MeasureParams) -
     if fill_of(mask) >= params.compact_fill:
         return mask
     strength = np.where(mask, np.abs(free), np.float32(0))
-    own = float(np.quantile(strength[mask], 0.9))
+    own = float(quantile(strength[mask], 0.9))
     total = float((strength[mask] ** 2).sum())
     if own <= 0:
         return mask
@@ -255,7 +270,7 @@ def without_shadow(mask: Mask, light: Plane, free: Plane, params: MeasureParams)
 def shadow_like(mask: Mask, light: Plane, free: Plane, params: MeasureParams) -> Mask:
     """Return where light alone explains most of the darkening, against the object's own change of colour."""
     strength = np.abs(free)
-    own = float(np.quantile(strength[mask], 0.75))
+    own = float(quantile(strength[mask], 0.75))
     return np.asarray((light < -params.changed_light) & (strength < params.shadow_share * own))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from changedetect.core.robust import median, quantile
 from changedetect.steps.measure.peaks import find_peaks
 from changedetect.steps.measure.shape import disc
 
@@ -32,13 +33,13 @@ def describe_light(crop: Crop, params: MeasureParams) -> dict[str, float]:
     return {
         "peak_sigma": float(strength.max()),
         "mean_sigma": float(strength.mean()),
-        "high_sigma": float(np.quantile(strength, 0.95)),
+        "high_sigma": float(quantile(strength, 0.95)),
         "colour_fraction": float((np.abs(crop.free[crop.mask]) > params.colour_sigma).mean()),
         "bright_fraction": float((inside > params.changed_light).mean()),
         "dark_fraction": float((inside < -params.changed_light).mean()),
         "shadow_fraction": float((crop.light[crop.mask] < -params.changed_light).mean()),
         "lit_fraction": float((crop.light[crop.mask] > params.changed_light).mean()),
-        "visible_change": float(np.median(inside)),
+        "visible_change": float(median(inside)),
         **own_look(crop, params),
         "contrast_before": contrast(crop, crop.before),
         "contrast_after": contrast(crop, crop.after),
@@ -56,9 +57,9 @@ def own_look(crop: Crop, params: MeasureParams) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, planes in (("before", crop.before), ("after", crop.after)):
         visible = crop.visible(planes)
-        around = float(np.median(visible[crop.ring])) if crop.ring.sum() >= 20 else float(np.median(visible))
+        around = float(median(visible[crop.ring])) if crop.ring.sum() >= 20 else float(median(visible))
         level = np.log(np.maximum(visible[crop.mask], 0.02 * abs(around) + 1e-6) / max(around, 1e-6))
-        found[f"level_{name}"] = float(np.median(level))
+        found[f"level_{name}"] = float(median(level))
         found[f"dark_{name}"] = float((level < -params.changed_light).mean())
         found[f"light_{name}"] = float((level > params.changed_light).mean())
     return found
@@ -66,11 +67,15 @@ def own_look(crop: Crop, params: MeasureParams) -> dict[str, float]:
 
 def relative_change(crop: Crop) -> Plane:
     """Return log(after / before) of the visible mean less that of the ring, (row, col)."""
+    return crop.keep("change", lambda: _relative_change(crop))
+
+
+def _relative_change(crop: Crop) -> Plane:
     after, before = crop.visible(crop.after), crop.visible(crop.before)
-    floor = max(VISIBLE_MIN * float(np.median(before)), 1e-6)
+    floor = max(VISIBLE_MIN * float(median(before)), 1e-6)
     change = np.log(np.maximum(after, floor) / np.maximum(before, floor))
     if crop.ring.sum() >= 20:
-        change = change - np.median(change[crop.ring])
+        change = change - median(change[crop.ring])
     return np.asarray(change, np.float32)
 
 
@@ -78,8 +83,8 @@ def contrast(crop: Crop, planes: Plane) -> float:
     """Return the largest relative difference over bands between the object and the ring."""
     if crop.ring.sum() < 20:
         return 0.0
-    inside = np.median(planes[:, crop.mask], axis=1)
-    around = np.median(planes[:, crop.ring], axis=1)
+    inside = median(planes[:, crop.mask], along_rows=True)
+    around = median(planes[:, crop.ring], along_rows=True)
     floor = np.maximum(0.5 * np.abs(around + inside), 1e-6)
     return float(np.max(np.abs(inside - around) / floor))
 
@@ -122,15 +127,15 @@ def sharpness(crop: Crop) -> float:
         return 0.0
     for before, after in zip(crop.before, crop.after, strict=True):
         change = after - before
-        contrast_here = np.abs(change - np.median(change[crop.ring]))
-        size = float(np.quantile(contrast_here[crop.mask], 0.75))
-        noise = 1.4826 * float(np.median(contrast_here[crop.ring]))
+        contrast_here = np.abs(change - median(change[crop.ring]))
+        size = float(quantile(contrast_here[crop.mask], 0.75))
+        noise = 1.4826 * float(median(contrast_here[crop.ring]))
         if size <= 3 * noise or size <= 0:
             continue
         dx = cv2.Sobel(change, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         dy = cv2.Sobel(change, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         # Where its own shadow adjoins, the edge of a dark thing does not show: the steeper part decides.
-        best = max(best, float(np.quantile(np.hypot(dx, dy)[rim > 0], 0.7)) / size)
+        best = max(best, float(quantile(np.hypot(dx, dy)[rim > 0], 0.7)) / size)
     return best
 
 
@@ -140,20 +145,20 @@ def ndvi(crop: Crop, planes: Plane) -> float:
         return 0.0
     red = planes[crop.bands.index("red")][crop.mask]
     nir = planes[crop.bands.index("nir")][crop.mask]
-    return float(np.median((nir - red) / np.maximum(nir + red, 1e-6)))
+    return float(median((nir - red) / np.maximum(nir + red, 1e-6)))
 
 
 def texture(crop: Crop, planes: Plane) -> float:
     """Return the scatter of log brightness inside the object."""
     visible = crop.visible(planes)[crop.mask]
-    level = np.log(np.maximum(visible, max(0.02 * float(np.median(np.abs(visible))), 1e-6)))
-    return float(1.4826 * np.median(np.abs(level - np.median(level))))
+    level = np.log(np.maximum(visible, max(0.02 * float(median(np.abs(visible))), 1e-6)))
+    return float(1.4826 * median(np.abs(level - median(level))))
 
 
 def describe_slot(crop: Crop, rectangle: Rectangle, skeleton: Skeleton, params: MeasureParams) -> dict[str, float]:
     """Return features of a dark line inside the object (a trench's slot) and of peaks in a row (vehicles)."""
     after = crop.visible(crop.after)
-    level = np.log(np.maximum(after, max(0.02 * float(np.median(np.abs(after))), 1e-6)))
+    level = np.log(np.maximum(after, max(0.02 * float(median(np.abs(after))), 1e-6)))
     closed = cv2.morphologyEx(level, cv2.MORPH_CLOSE, disc(params.slot_width_m / crop.gsd_m))
     slot = ((closed - level) > params.slot_depth) & crop.mask
     middle = skeleton.line & crop.mask
