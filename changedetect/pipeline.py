@@ -142,7 +142,7 @@ def examine_series(
     work = partial(
         examine_scene,
         base_grid=stack.grid,
-        befores=Befores(stack.members, config, keep=runner.workers + 1),
+        befores=Befores(stack.members, config, keep=runner.workers),
         zones=zones,
         config=config,
         baseline_targets=counted,

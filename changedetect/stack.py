@@ -195,7 +195,8 @@ def best_reference(candidates: Sequence[Member], clear: Sequence[float]) -> Memb
 def _clear_fraction(member: Member, grid: Grid, config: Config) -> float:
     """Return the clear share of a scene, of large ones on the parts that are registered."""
     parts = sample_parts(grid.coarsen(member.factor), config.register)
-    return float(np.mean([read_member(member, part, config).clear_fraction for part in parts]))
+    first = compared_bands(member.scene)[:1]  # what is clear is the same in all bands, but for gaps in single ones
+    return float(np.mean([read_member(member, part, config, first).clear_fraction for part in parts]))
 
 
 Pairing = tuple[int, tuple[str, ...]]
