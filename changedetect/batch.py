@@ -290,7 +290,7 @@ def _work_locked(job: _Job, progress: Progress) -> Outcome:
     with locked(out_dir, _PATIENCE_S):
         store = open_store(job.state)
         before = _features_before(out_dir)
-        report = run_locked(job.path, job.options, progress, store)
+        report = run_locked(*load_place(job.path, job.options), job.options, progress, store)
         results = report.results
         store.notes["done"], store.notes["outputs"] = job.wanted, _hash_outputs(out_dir, store)
         store.save()

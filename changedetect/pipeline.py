@@ -32,6 +32,7 @@ from changedetect.gather import (
     write_simulated,
 )
 from changedetect.io.aoi_file import load_aoi
+from changedetect.io.files import hash_file
 from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_replaceable
 from changedetect.io.lock import locked
 from changedetect.io.store import Store
@@ -66,21 +67,20 @@ def run(aoi_path: str | Path, options: RunOptions | None = None, progress: Progr
         there is touched then.
     """
     options = options or RunOptions()
-    aoi, _ = load_place(aoi_path, options)
+    aoi, config = load_place(aoi_path, options)
     out_dir = options.out or Path("outputs") / aoi.name
     require_replaceable(out_dir)
     with locked(out_dir):
-        return run_locked(aoi_path, options, progress)
+        return run_locked(aoi, config, options, progress)
 
 
 def run_locked(
-    aoi_path: str | Path, options: RunOptions, progress: Progress | None = None, store: Store | None = None
+    aoi: Aoi, config: Config, options: RunOptions, progress: Progress | None = None, store: Store | None = None
 ) -> RunReport:
-    """Return what `run` returns, for a caller that holds the lock of the output folder.
+    """Return what `run` returns, for a caller that has loaded the place and holds the lock of the output folder.
 
     With a `store`, what an earlier run worked out is recalled, and what this one works out is kept.
     """
-    aoi, config = load_place(aoi_path, options)
     out_dir = options.out or Path("outputs") / aoi.name
     watch = Stopwatch(progress or SilentProgress())
     require_formats(options.formats)
@@ -93,7 +93,8 @@ def run_locked(
         zones = project_zones(series.aoi, stack.grid.crs)
         examined = examine_series(stack, series.aoi, zones, config, runner, watch, out_dir.absolute().parent)
         results = tell_story(series, stack, examined, zones, config, watch)
-        results = replace(results, provenance=describe_run(series, config, options, stack, watch))
+        hashing = hash_file if store is None else store.hash_file
+        results = replace(results, provenance=describe_run(series, config, options, stack, watch, hashing))
         watch.stage("write", 1)
         write_outputs(
             out_dir,

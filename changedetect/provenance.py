@@ -15,6 +15,7 @@ from changedetect.core.results import Gain, Look, Noise, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.times import solar_day, to_iso
 from changedetect.gather import RunOptions, Series
+from changedetect.io.files import hash_file
 from changedetect.io.provenance import describe_inputs, library_versions
 from changedetect.stack import Stack
 
@@ -67,8 +68,15 @@ class CountedRunner(Runner):
             yield result
 
 
-def describe_run(series: Series, config: Config, options: RunOptions, stack: Stack, watch: Stopwatch) -> dict[str, Any]:
-    """Return the provenance of a run as plain data, but for its scenes."""
+def describe_run(
+    series: Series,
+    config: Config,
+    options: RunOptions,
+    stack: Stack,
+    watch: Stopwatch,
+    hashing: Callable[[str], str] = hash_file,
+) -> dict[str, Any]:
+    """Return the provenance of a run as plain data, but for its scenes; `hashing` tells the sha256 of an input file."""
     watch.stop()
     until = series.aoi.baseline_until
     return {
@@ -78,17 +86,17 @@ def describe_run(series: Series, config: Config, options: RunOptions, stack: Sta
         "overrides": list(options.sets),
         "simulation": series.simulation,
         "settings": config.as_dict(),
-        "inputs": _inputs(series),
+        "inputs": _inputs(series, hashing),
         "reference": stack.reference.scene.id,
         "timings_s": dict(watch.seconds),
         "warnings": list(series.warnings),
     }
 
 
-def _inputs(series: Series) -> list[dict[str, Any]]:
+def _inputs(series: Series, hashing: Callable[[str], str]) -> list[dict[str, Any]]:
     """Return each file with its hash; files beside the AOI file by relative path, so that runs compare."""
     base = Path(series.aoi.base_dir).absolute()
-    described = describe_inputs(sorted({path for scene in series.scenes for path in scene.paths}))
+    described = describe_inputs(sorted({path for scene in series.scenes for path in scene.paths}), hashing)
     told = [{**entry, "path": series.sources.get(entry["path"]) or _relative(Path(entry["path"]), base)}
             for entry in described]  # fmt: skip
     return sorted(told, key=lambda entry: str(entry["path"]))

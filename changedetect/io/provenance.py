@@ -11,7 +11,7 @@ import changedetect
 from changedetect.io.files import hash_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "opencv-python-headless", "rasterio", "shapely", "pyproj", "geopandas")
 
@@ -27,13 +27,13 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def describe_inputs(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+def describe_inputs(paths: Iterable[str | Path], hashing: Callable[[str], str] = hash_file) -> list[dict[str, Any]]:
     """Return path, size in bytes and sha256 of each file; a folder or a remote address has neither (None)."""
-    return [_describe(str(path)) for path in dict.fromkeys(map(str, paths))]
+    return [_describe(path, hashing) for path in dict.fromkeys(map(str, paths))]
 
 
-def _describe(path: str) -> dict[str, Any]:
+def _describe(path: str, hashing: Callable[[str], str]) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         return {"path": path, "size_bytes": None, "sha256": None}
-    return {"path": path, "size_bytes": file.stat().st_size, "sha256": hash_file(file)}
+    return {"path": path, "size_bytes": file.stat().st_size, "sha256": hashing(path)}
