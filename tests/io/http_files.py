@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -99,6 +101,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def serving_apart(root):
+    """Yield the address of a server in a process of its own: GDAL may hold this one while it asks for a file."""
+    server = subprocess.Popen([sys.executable, "-P", __file__, str(root)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@contextmanager
 def serving(root):
     """Yield a running server of a folder."""
     server = FileServer(root)
@@ -109,3 +122,9 @@ def serving(root):
     finally:
         server.stop()
         thread.join(5)
+
+
+if __name__ == "__main__":
+    alone = FileServer(sys.argv[1])
+    print(alone.url, flush=True)  # noqa: T201
+    alone.serve_forever()

@@ -99,8 +99,9 @@ def fetched(
             )
         drafts = tuple(job.join(look) for look in fuse(whole, question.area, question.block.fuse))
         if left_out:
-            progress.note(f"{len(left_out)} of {len(items)} items left out, such as {left_out[0][0].id}: "
-                          f"{left_out[0][1]}")  # fmt: skip
+            such = "" if len(left_out) == 1 else "such as "
+            first = f"{left_out[0][0].id}: {left_out[0][1]}"
+            progress.note(f"{len(left_out)} of {len(items)} items left out, {such}{first}")
         yield Fetched(drafts, tuple(left_out), job.sources)
 
 
