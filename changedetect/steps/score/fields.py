@@ -58,14 +58,14 @@ def _fill_nearest(field: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def field_plane(
-    field: NDArray[np.float32], cell_px: int, offset: tuple[int, int], shape: tuple[int, int]
+    field: NDArray[np.float32], cell_px: int, offset: tuple[int, int], shape: tuple[int, int], stride: int = 1
 ) -> NDArray[np.float32]:
-    """Return the field at every pixel of a block (row, col), bilinear between cell centres, float32.
+    """Return the field at every pixel of a block (row, col), or every `stride`-th, bilinear between cells, float32.
 
     `offset` is the block's first pixel counted from the first cell's corner, so the values do not depend on the block.
     """
-    r0, r1, wr = _nodes(offset[0] + np.arange(shape[0]), cell_px, field.shape[0])
-    c0, c1, wc = _nodes(offset[1] + np.arange(shape[1]), cell_px, field.shape[1])
+    r0, r1, wr = _nodes(offset[0] + np.arange(0, shape[0], stride), cell_px, field.shape[0])
+    c0, c1, wc = _nodes(offset[1] + np.arange(0, shape[1], stride), cell_px, field.shape[1])
     by_row = field[r0] * (1 - wr)[:, None] + field[r1] * wr[:, None]
     plane, right = by_row.take(c0, axis=1), by_row.take(c1, axis=1)
     plane *= 1 - wc

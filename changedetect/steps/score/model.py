@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -93,11 +93,10 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
         model = _fit_prediction(matched, model, lattice, params)
     planes = predict.predictions(matched, model)
     model = _fit_fields(pair, matched, planes, model, lattice, params)
-    model = _fit_variance(matched, planes, model, lattice, ce90_px, params)
+    model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
     shadows = apply.find_shadows(pair, model, raster.grid, params)
     model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
-    parts = apply.explain(matched, planes, model, (0, 0), params)
-    model = _fit_whitening(parts, shadows, model, lattice, params)
+    model = _fit_whitening(sample, shadows, model, lattice, params)
     return Noise(bands, model.to_dict())
 
 
@@ -115,7 +114,20 @@ class _Lattice:
         return plane[:: self.stride, :: self.stride]
 
     def values(self, plane: NDArray[np.generic]) -> Matrix:
-        return np.asarray(self.take(plane).ravel()[self.some], np.float64)
+        return self.pick(self.take(plane))
+
+    def pick(self, sample: NDArray[np.generic]) -> Matrix:
+        """Return those of what was taken that the iterated fits use."""
+        return np.asarray(sample.ravel()[self.some], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Per band, on the lattice: residual, its standard deviation, and light on the ground."""
+
+    residuals: list[Plane]
+    sigmas: list[Plane]
+    lights: list[Plane]
 
 
 def stride_px(shape: tuple[int, int], params: ScoreParams) -> int:
@@ -155,7 +167,9 @@ def _start(raster: Raster, baseline: Baseline, bands: tuple[str, ...], params: S
 
 def _fit_prediction(pair: predict.Pair, model: ScoreModel, lattice: _Lattice, params: ScoreParams) -> ScoreModel:
     green = predict.greenness(pair.before, pair.bands)
-    columns = np.stack([lattice.values(column) for column in predict.design(pair.before, green)], axis=1)
+    before = [np.asarray(lattice.take(plane), np.float32) for plane in pair.before]
+    design = predict.design(before, np.asarray(lattice.take(green), np.float32))
+    columns = np.stack([lattice.pick(column) for column in design], axis=1)
     coefficients, path = [], []
     for k in range(len(pair.bands)):
         target = lattice.values(pair.after[k])
@@ -233,12 +247,14 @@ def _fit_fields(
     found: dict[str, CoarseField] = {}
     use = np.asarray(lattice.use, bool)
     for k, plane in enumerate(planes):
-        relative = (matched.after[k] - plane) / predict.lit(plane, model.path[k], params)
-        sample = np.asarray(lattice.take(relative), np.float32)
+        expected = np.asarray(lattice.take(plane), np.float32)
+        seen = np.asarray(lattice.take(matched.after[k]), np.float32)
+        sample = (seen - expected) / predict.lit(expected, model.path[k], params)
         slow = fields.cell_quantile(sample, use, lattice.cell)
         found[f"offset_{k}"] = CoarseField.pack(np.clip(slow, -0.9, 3.0))
     for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
-        sample = np.asarray(lattice.take(predict.darkness_plane(planes, pair.bands)), np.float32)
+        taken = [np.asarray(lattice.take(plane), np.float32) for plane in planes]
+        sample = predict.darkness_plane(taken, pair.bands)
         found[name] = CoarseField.pack(fields.cell_quantile(sample, use, lattice.cell, 0.6))
     ones = np.ones((1, 1), np.float32)
     return replace(model, fields={**found, "noise": CoarseField.pack(ones)})
@@ -251,20 +267,28 @@ def _fit_variance(
     lattice: _Lattice,
     ce90_px: float | None,
     params: ScoreParams,
-) -> ScoreModel:
+) -> tuple[ScoreModel, _Sample]:
+    """Return the model with the weights of the variance, and what it leaves to explain on the lattice."""
     registration = params.registration_factor * ((ce90_px or 0.0) / _CE90_TO_SIGMA) ** 2
-    weights = []
+    weights, sample = [], _Sample([], [], [])
     for k, plane in enumerate(planes):
-        light = predict.lit(plane, model.path[k], params)
-        slow = fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, (0, 0), plane.shape)
-        left = predict.residual(pair, k, plane, params.residual_sigma_px) - slow * light
-        terms = np.stack([lattice.values(t) for t in predict.variance_terms(plane, pair.spread[k])], axis=1)
-        fit = _trimmed_nnls(terms, lattice.values(left) ** 2)
+        light = predict.lit(np.asarray(lattice.take(plane), np.float32), model.path[k], params)
+        offset = model.fields[f"offset_{k}"].unpack()
+        slow = fields.field_plane(offset, model.cell_px, (0, 0), plane.shape, lattice.stride)
+        raw = lattice.take(predict.residual(pair, k, plane, params.residual_sigma_px))
+        left = np.asarray(raw, np.float32) - slow * light
+        terms = predict.variance_terms(plane, pair.spread[k], lattice.stride)
+        fit = _trimmed_nnls(np.stack([lattice.pick(term) for term in terms], axis=1), lattice.pick(left) ** 2)
         fit[3] = max(fit[3], registration, params.gradient_floor_px**2)
         fit[5] = max(fit[5], params.sharpness_floor**2)
         fit[6] = min(fit[6], params.max_spread_weight)
         weights.append(tuple(float(w) for w in fit))
-    return replace(model, variance=tuple(weights))
+        variance = predict.weighted_variance(terms, weights[-1])
+        variance += (np.float32(params.relative_floor) * light) ** 2
+        sample.residuals.append(np.asarray(left, np.float32))
+        sample.sigmas.append(np.sqrt(variance))
+        sample.lights.append(light)
+    return replace(model, variance=tuple(weights)), sample
 
 
 def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
@@ -290,19 +314,11 @@ def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
 
 
 def _fit_whitening(
-    parts: apply.Parts, shadows: apply.Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+    sample: _Sample, shadows: apply.Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
 ) -> ScoreModel:
     """Return the model with whitening, scales and local noise level."""
     n_bands = len(model.bands)
-    take = [
-        (
-            np.asarray(lattice.take(raw - slow * q), np.float32),
-            np.asarray(lattice.take(s), np.float32),
-            np.asarray(lattice.take(q), np.float32),
-        )
-        for raw, slow, q, s in zip(parts.raw, parts.slow, parts.lights, parts.sigmas, strict=True)
-    ]
-    residuals, sigmas, lights = [t[0] for t in take], [t[1] for t in take], [t[2] for t in take]
+    residuals, sigmas, lights = sample.residuals, sample.sigmas, sample.lights
     n = np.stack([(r / s).ravel()[lattice.some] for r, s in zip(residuals, sigmas, strict=True)], axis=1)
     calm = n[(n.astype(np.float64) ** 2).sum(axis=1) < 25.0]
     covariance = np.cov(calm.T).reshape(n_bands, n_bands) if len(calm) > 10 * n_bands else np.eye(n_bands)

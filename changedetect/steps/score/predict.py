@@ -144,9 +144,17 @@ def local_variance(plane: Plane) -> Plane:
     return gaussian(fine, VARIANCE_SIGMA_PX)
 
 
-def variance_terms(prediction: Plane, spread: Plane) -> list[Plane]:
-    """Return what the residual's variance is made of: 1, p, p^2, gradient^2, local variance, laplacian^2, spread^2."""
-    return [make(prediction, spread) for make in _VARIANCE_TERMS]
+def variance_terms(prediction: Plane, spread: Plane, stride: int = 1) -> list[Plane]:
+    """Return what the residual's variance is made of: 1, p, p^2, gradient^2, local variance, laplacian^2, spread^2.
+
+    At every `stride`-th pixel of every `stride`-th row.
+    """
+    lattice = (slice(None, None, stride), slice(None, None, stride))
+    sample = prediction[lattice], spread[lattice]
+    return [
+        np.ascontiguousarray(make(prediction, spread)[lattice]) if k in _LOCAL_TERMS else make(*sample)
+        for k, make in enumerate(_VARIANCE_TERMS)
+    ]
 
 
 def _positive(prediction: Plane) -> Plane:
@@ -162,6 +170,19 @@ _VARIANCE_TERMS: tuple[Callable[[Plane, Plane], Plane], ...] = (
     lambda prediction, _: laplacian_squared(prediction),
     lambda _, spread: np.square(spread),
 )
+
+
+_LOCAL_TERMS = (3, 4, 5)
+"""Those that look at a pixel's neighbours."""
+
+
+def weighted_variance(terms: Sequence[Plane], weights: Sequence[float]) -> Plane:
+    """Return the sum of variance terms by their weights."""
+    total = np.full_like(terms[0], np.float32(weights[0]))
+    for term, weight in zip(terms[1:], weights[1:], strict=True):
+        if weight:
+            total += term * np.float32(weight)
+    return total
 
 
 def expected_variance(prediction: Plane, spread: Plane, weights: Sequence[float]) -> Plane:
