@@ -56,6 +56,12 @@ def test_the_sinking_sun_brightens_one_slope_and_darkens_the_other(part: tuple[s
     assert slope_gain(images, on(part), (OCTOBER, SEPTEMBER)) > 0.9
 
 
+def test_both_slopes_found_as_one_are_explained_too() -> None:
+    both = on(SOUTH) | on(NORTH)
+    assert slope_gain((gable(SEPTEMBER), gable(OCTOBER)), both, (OCTOBER, SEPTEMBER)) > 0.9
+    assert slope_gain((gable(SEPTEMBER), gable(OCTOBER, paint=SHEETS * 1.8)), both, (OCTOBER, SEPTEMBER)) < 0.6
+
+
 @pytest.mark.parametrize("factor", [0.6, 1.3, 1.8])
 def test_paint_on_both_slopes_is_not_explained(factor: float) -> None:
     images = gable(SEPTEMBER), gable(SEPTEMBER, paint=SHEETS * factor)

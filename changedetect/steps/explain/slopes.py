@@ -47,7 +47,7 @@ def slope_gain(images: tuple[Plane, Plane], mask: Mask, views: tuple[View, View]
     images : tuple of ndarray
         Before and after, (band, row, col), normalised: flat ground that stayed the same has the same numbers.
     mask : ndarray
-        The object, (row, col): one slope.
+        The object, (row, col): one slope, or both.
     views : tuple of View
         Angles of the scene and of the baseline.
 
@@ -71,20 +71,28 @@ def slope_gain(images: tuple[Plane, Plane], mask: Mask, views: tuple[View, View]
     if core.sum() < _LEAST_PX or len(images[0]) < _LEAST_BANDS:
         return 0.0
     levels = [_log(image, images[0]) for image in images]
-    own = [_middle(level, core) for level in levels]
     best = 0.0
     for facing_deg, depth_px in _ways(mask):
-        far = _beyond(core, mask, facing_deg, depth_px)
-        if far.sum() < _LEAST_PX:
-            continue
-        other = [_middle(level, far) for level in levels]
-        if not all(_alike(a, b) for a, b in zip(own, other, strict=True)):
-            continue
-        seen = np.stack([own[1] - own[0], other[1] - other[0]])
-        unexplained = max(_energy(seen), 1e-9)
-        for slope_deg, sky in product(_SLOPES_DEG, _SKY_SHARES):
-            lit = [_relit(facing_deg + turn, slope_deg, (then, now), sky) for turn in (0.0, 180.0)]
-            best = max(best, 1.0 - _energy(seen - np.array(lit)[:, None]) / unexplained)
+        # The object is one slope and the other lies beyond it, or it is both.
+        near, behind = _halves(core, facing_deg)
+        for one, other in ((core, _beyond(core, mask, facing_deg, depth_px)), (near, behind)):
+            if min(one.sum(), other.sum()) >= _LEAST_PX:
+                sides = [[_middle(level, part) for level in levels] for part in (one, other)]
+                best = max(best, _gain(sides, facing_deg, (then, now)))
+    return best
+
+
+def _gain(sides: list[list[Vector]], facing_deg: float, suns: tuple[tuple[float, float], ...]) -> float:
+    """Return the share of the change of both sides (levels before and after, per band) that fits best takes away."""
+    own, other = sides
+    if not all(_alike(a, b) for a, b in zip(own, other, strict=True)):
+        return 0.0
+    seen = np.stack([own[1] - own[0], other[1] - other[0]])
+    unexplained = max(_energy(seen), 1e-9)
+    best = 0.0
+    for slope_deg, sky in product(_SLOPES_DEG, _SKY_SHARES):
+        lit = [_relit(facing_deg + turn, slope_deg, suns, sky) for turn in (0.0, 180.0)]
+        best = max(best, 1.0 - _energy(seen - np.array(lit)[:, None]) / unexplained)
     return best
 
 
@@ -124,6 +132,18 @@ def _ways(mask: Mask) -> Iterator[tuple[float, float]]:
         heading = math.degrees(math.atan2(float(sides[along][0]), float(-sides[along][1])))
         for turn in (90.0, 270.0):
             yield heading + turn, lengths[1 - along]
+
+
+def _halves(core: Mask, facing_deg: float) -> tuple[Mask, Mask]:
+    """Return the half of the object on the side it faces and the other, less the ridge between them."""
+    rows, cols = np.nonzero(core)
+    angle = math.radians(facing_deg)
+    along = cols * math.sin(angle) - rows * math.cos(angle)
+    middle = 0.5 * (along.min() + along.max())
+    halves = np.zeros((2, *core.shape), bool)
+    for half, part in zip(halves, (along > middle + 1.0, along < middle - 1.0), strict=True):
+        half[rows[part], cols[part]] = True
+    return halves[0], halves[1]
 
 
 def _beyond(core: Mask, mask: Mask, facing_deg: float, depth_px: float) -> Mask:
