@@ -408,7 +408,7 @@ def list_members(
     area = to_crs(aoi.geometry, grid.crs)
     clear = runner.map(partial(_clear_share_of, area=area, grid=grid, config=config), list(members))
     rows = [_row(member, fraction) for member, fraction in zip(registered, clear, strict=True)]
-    rows += [_row(_unused(Member(scene, False, 1, 1), reason), 0.0) for scene, reason in left_out]
+    rows += [_row(_unused(Member(scene, False, 1, 1), reason), None) for scene, reason in left_out]
     return sorted(rows, key=lambda row: (row["datetime"], row["id"]))
 
 
@@ -420,16 +420,16 @@ def _clear_share_of(member: Member, area: BaseGeometry, grid: Grid, config: Conf
     return float(min(1.0, seen_m2 / area.area))
 
 
-def _row(member: Member, clear_fraction: float) -> dict[str, Any]:
+def _row(member: Member, clear_fraction: float | None) -> dict[str, Any]:
     scene, warp = member.scene, member.warp or Warp("reference")
     return {
         "id": scene.id,
         "datetime": to_iso(scene.acquired),
         "local_day": solar_day(scene.acquired, scene.footprint.centroid.x).isoformat(),
         "sensor": scene.sensor,
-        "gsd_m": scene.gsd_m,
+        "gsd_m": scene.gsd_m or None,
         "sun_elevation_deg": scene.sun_elevation_deg,
-        "clear_fraction": round(clear_fraction, 4),
+        "clear_fraction": None if clear_fraction is None else round(clear_fraction, 4),
         "dx_m": warp.dx_m if warp.usable else None,
         "dy_m": warp.dy_m if warp.usable else None,
         "ce90_m": warp.ce90_m,

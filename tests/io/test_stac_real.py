@@ -70,8 +70,8 @@ def test_the_sentinel_2_tree_by_an_api_the_cloudy_date_left_out_nothing_changed(
         "S2B_33TWL_20230813_0_L2A": (True, None, "2023-08-13"),
         "S2A_33TWL_20230815_0_L2A": (True, None, "2023-08-15"),
     }
-    assert [(row["id"], row["reason"]) for row in rows if not row["usable"]] == [
-        ("S2B_33TWL_20230810_0_L2A", "69 % cloud, more than max_cloud 60")
+    assert [(row["id"], row["gsd_m"], row["clear_fraction"], row["reason"]) for row in rows if not row["usable"]] == [
+        ("S2B_33TWL_20230810_0_L2A", 10, None, "69 % cloud, more than max_cloud 60")
     ]
     assert len(report.results.changes) == 0
     assert len(record["inputs"]) == 2 * 5

@@ -93,34 +93,6 @@ def test_scenes_of_an_api_are_found_chosen_fused_and_fetched_in_windows(place):
     assert not Path(first.paths[0]).exists()
 
 
-def test_a_run_says_where_all_comes_from_and_a_dying_server_takes_nothing_of_it(place, tmp_path):
-    path, server, process = place
-    out = tmp_path / "out"
-    arguments = ["run", str(path), "--out", str(out), "-q", *(word for text in HASTY for word in ("--set", text))]
-    assert CliRunner().invoke(main, arguments).exit_code == 0
-    check_outputs(out, server.url)
-    before = {file: file.stat().st_mtime_ns for file in sorted(out.rglob("*")) if file.is_file()}
-    for kept in (tmp_path / "cache/windows").iterdir():
-        kept.unlink()
-
-    server.spoil = lambda path, n: 503 if "20240911" in path else None
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 3, done.output
-    assert done.stderr.count("\n") == 1
-    assert "S2B_52TFP_20240911_1_L2A" in done.stderr
-    assert "cannot be fetched; found HTTP 503 (asked 2 times); try: again later" in done.stderr
-
-    process.kill()
-    process.wait(5)
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 3
-    assert "cannot be fetched" in done.stderr
-    assert "try: the network connection and the address" in done.stderr
-    assert before == {file: file.stat().st_mtime_ns for file in sorted(out.rglob("*")) if file.is_file()}
-    assert not [file for file in (tmp_path / "cache").rglob("*") if file.suffix == ".part"]
-    assert list((tmp_path / "cache/lent").iterdir()) == []
-
-
 def check_outputs(out, url):
     changes = json.loads((out / "changes.geojson").read_text())["features"]
     assert [change["properties"]["first_seen"] for change in changes] == ["2024-09-11T02:20:29Z"]
@@ -145,11 +117,15 @@ def test_what_is_gone_leaves_its_scene_out(tree, tmp_path, monkeypatch):
             assert scene.id == "S2B_52TFP_20240906_0_L2A"
             assert "is not there or may not be read; found HTTP 404" in reason
         server.spoil = lambda path, n: 403
-        for kept in (tmp_path / "cache/windows").iterdir():
-            kept.unlink()
+        forget(tmp_path / "cache")
         with pytest.raises(NothingToDoError, match=r"every item found is left out.*HTTP 403"), series_of(path, *HASTY):
             pytest.fail("not reached")
         server.spoil = lambda path, n: None
+        path = write_aoi(tmp_path, {"stac": "items.json", "exclude": [items[1]["id"]]})
+        with series_of(path, *HASTY) as series:
+            assert [(scene.id, reason) for scene, reason in series.left_out] == [
+                (items[1]["id"], "excluded by `exclude:`")
+            ]
         path = write_aoi(tmp_path, {"stac": "items.json", "bands": ["red", "swir16"]})
         with pytest.raises(NothingToDoError, match="the item lacks swir16"), series_of(path, *HASTY):
             pytest.fail("not reached")
@@ -180,19 +156,47 @@ def test_nothing_in_the_time_asked_for_is_nothing_to_do(tree, tmp_path):
         pytest.fail("not reached")
 
 
-def test_a_batch_knows_scenes_of_a_catalogue_by_their_content(place, tmp_path):
-    path, server, _ = place
+def test_a_batch_knows_scenes_by_their_content_and_a_dying_server_takes_nothing_of_it(place, tmp_path):
+    path, server, process = place
     options = RunOptions(out=tmp_path / "outputs", sets=HASTY)
     (first,) = run_batch([path], options).outcomes
     assert (first.status, first.n_changes) == ("done", 1), first.error
+    out = tmp_path / "outputs/made"
+    check_outputs(out, server.url)
     asked = len(server.asked)
     (again,) = run_batch([path], options).outcomes
     assert again.status == "up_to_date"
     assert len(server.asked) == asked
-    for kept in (tmp_path / "cache/windows").iterdir():
-        kept.unlink()
+    forget(tmp_path / "cache")
     (anew,) = run_batch([path], options).outcomes
     assert anew.status == "up_to_date", "fetched again, the same pixels"
+    assert len(server.asked) > asked
+
+    forget(tmp_path / "cache")
+    before = {file: file.stat().st_mtime_ns for file in sorted(out.rglob("*")) if file.is_file()}
+    arguments = ["run", str(path), "--out", str(out), "-q", *(word for text in HASTY for word in ("--set", text))]
+    server.spoil = lambda path, n: 503 if "20240911" in path else None
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 3, done.output
+    assert done.stderr.count("\n") == 1
+    assert "S2B_52TFP_20240911_1_L2A" in done.stderr
+    assert "cannot be fetched; found HTTP 503 (asked 2 times); try: again later" in done.stderr
+    process.kill()
+    process.wait(5)
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 3
+    assert "cannot be fetched" in done.stderr
+    assert "try: the network connection and the address" in done.stderr
+    (failed,) = run_batch([path], options).outcomes
+    assert (failed.status, failed.exit_code) == ("failed", 3)
+    assert before == {file: file.stat().st_mtime_ns for file in sorted(out.rglob("*")) if file.is_file()}
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.suffix == ".part"]
+    assert list((tmp_path / "cache/lent").iterdir()) == []
+
+
+def forget(cache_dir):
+    for kept in (cache_dir / "windows").iterdir():
+        kept.unlink()
 
 
 def test_the_cache_keeps_to_its_bound(place, tmp_path):

@@ -36,6 +36,8 @@ class StacBlock:
     stay."""
     bands: tuple[str, ...] = ()
     """Bands that are fetched, by their standard names; without it all that can be compared."""
+    exclude: tuple[str, ...] = ()
+    """Ids of items that are never used, such as one whose image is broken at its provider."""
     fuse: Literal["solar_day", "overpass", "none"] = "solar_day"
     """What becomes one scene: tiles and swaths of one sensor on one day of local solar time, those within ten minutes,
     or none."""

@@ -84,12 +84,12 @@ def fetched(
     found, left_out = _drafts_of(items, question, table, tuple(question.block.bands or bands))
     for choose in (lambda f: without_clouds(f, question.block.max_cloud), without_duplicates):
         kept, reasons = choose(found)
-        left_out += [(_scene_of(found[i]), reason) for i, reason in sorted(reasons.items())]
+        left_out += [(_scene_of(found[i], table), reason) for i, reason in sorted(reasons.items())]
         found = kept
     with lending(params) as loan:
         job = _Job(question, params, table, loan, progress)
         whole = job.localise(found)
-        left_out += [(_scene_of(one), reason) for one, reason in job.missing]
+        left_out += [(_scene_of(one, table), reason) for one, reason in job.missing]
         if not whole:
             raise NothingToDoError(
                 "every item found is left out",
@@ -118,6 +118,9 @@ def _drafts_of(
     found: list[Found] = []
     left_out: list[tuple[Scene, str]] = []
     for item in sorted(items, key=lambda item: (str(acquired_of(item)), item.id)):
+        if item.id in question.block.exclude:
+            left_out.append((_bare_scene(item, question), "excluded by `exclude:`"))
+            continue
         try:
             one = _found(item, question, table)
             found.append(replace(one, draft=_cut(one.draft, bands, bool(question.block.bands))))
@@ -163,8 +166,9 @@ def _bare_scene(item: pystac.Item, question: Question) -> Scene:
     return Scene(item.id, acquired.replace(microsecond=0), (), to_number(item.properties.get("gsd")) or 0.0, outline)
 
 
-def _scene_of(one: Found) -> Scene:
-    gsd_m = to_number(one.properties.get("gsd")) or 0.0
+def _scene_of(one: Found, table: Sensors) -> Scene:
+    usual = table.sensors[one.draft.sensor].gsd_m if one.draft.sensor else None
+    gsd_m = to_number(one.properties.get("gsd")) or usual or 0.0
     return Scene(one.draft.name, one.acquired, (), gsd_m, one.outline, one.draft.sensor)
 
 

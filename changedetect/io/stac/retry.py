@@ -19,6 +19,9 @@ T = TypeVar("T")
 _LASTING = (400, 401, 403, 404, 405, 406, 410, 413, 414, 415, 422, 451, 501)
 """Answers that a second asking does not change; 403 is S3's for what is not there, too."""
 
+BROKEN = "what came was broken"
+"""How reasons begin where an answer came and its image could not be decoded."""
+
 _UNREACHED = re.compile(
     r"resolve|Failed to connect|Couldn't connect|Connection refused|unreachable|NewConnectionError|No route", re.I
 )
@@ -71,6 +74,8 @@ def _error(met: Trouble, address: str, params: FetchParams) -> DataError:
     hint = "again later; --set fetch.tries=9 is more patient; what was fetched already is kept"
     if _UNREACHED.search(met.reason):
         hint = "the network connection and the address; scenes on this machine (`scenes: {files: ...}`) need neither"
+    if met.reason.startswith(BROKEN):
+        hint = "again later; an image that is broken at its provider is left out by `exclude: [ID OF ITS ITEM]`"
     asked = "once" if params.tries == 1 else f"{params.tries} times"
     return DataError("cannot be fetched", where=where, found=f"{met.reason} (asked {asked})", hint=hint)
 

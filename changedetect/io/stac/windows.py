@@ -22,7 +22,7 @@ from changedetect.core.geometry import to_crs
 from changedetect.errors import DataError
 from changedetect.io.files import GDAL_ERRORS
 from changedetect.io.place import transform_points
-from changedetect.io.stac.retry import Trouble, patiently, without_query
+from changedetect.io.stac.retry import BROKEN, Trouble, patiently, without_query
 from changedetect.io.stac.sign import gdal_name
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _trouble(error: BaseException, said: list[str]) -> Trouble:
         return Trouble("what is there is no GeoTIFF and no JPEG 2000", 415)
     if "CURL error" in text:
         return Trouble(re.sub(r"^.*?CURL error: ", "", next(words for words in [*chain, *said] if "CURL" in words)))
-    return Trouble(f"what came was broken: {chain[-1] or type(error).__name__}")
+    return Trouble(f"{BROKEN}: {chain[-1] or type(error).__name__}")
 
 
 def _is_placed(source: Any) -> bool:
