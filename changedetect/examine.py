@@ -27,6 +27,7 @@ from changedetect.io.spill import let_go, make_plane
 from changedetect.stack import Before, Befores, Member, Piece, Stack, read_member
 from changedetect.steps.classify import classify
 from changedetect.steps.classify.compact import add_outlines
+from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
@@ -177,6 +178,8 @@ def describe_changes(
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
     if pair.afloat is not None:
         labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
+    if any("crowd" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
+        labels = add_crowds(labels, pair.raster, pair.baseline, config.classify.crowd)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any() and raster.unit != STRUCTURE:
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
 from pydantic import Field
+from rasterio.features import geometry_mask
 
+from changedetect.steps.classify.muster import MusterParams, add_gatherings, expect_ground, is_open, is_shade
 from changedetect.steps.classify.patch import (
     band_pass,
     cut_patch,
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
+    from changedetect.steps.classify.muster import Ground
     from changedetect.steps.classify.patch import Patch
 
     Mask = NDArray[np.bool_]
     Plane = NDArray[np.float32]
+    Labels = NDArray[np.int32]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -43,6 +47,8 @@ _Z90 = 1.645
 class CrowdParams:
     """What standing people look like from above, and how they are counted."""
 
+    muster: MusterParams = field(default_factory=MusterParams)
+    """How the empty ground of a look is known."""
     max_gsd_m: Positive = 0.65
     """Coarser pixels show a darker patch at best; nothing is called a crowd there."""
     min_area_m2: Positive = 15.0
@@ -93,7 +99,7 @@ class CrowdParams:
     """Area that one person holds up to level light, between front and side view; over the tangent of the sun's
     elevation it is the shadow."""
     full_darkening: Share = 0.58
-    """Relative darkening of ground wholly covered by people and their shadows, under some haze."""
+    """Relative darkening of ground wholly covered by people and their shadows."""
     unknown_sun_deg: Positive = 35.0
     """Elevation taken where the hour of acquisition is not known (the sun would be below `min_sun_deg`)."""
     min_sun_deg: Positive = 8.0
@@ -104,8 +110,9 @@ class CrowdParams:
     """How much densities differ (standard deviation of logarithms): open order and loose groups have half of it."""
     person_spread: Positive = 0.22
     """The same of what one person darkens: build, coats, caps, and clothes as light as the ground."""
-    darkening_spread: Positive = 0.12
-    """The same of the full darkening: haze, light sky, clothes; it matters the more the denser people stand."""
+    darkening_spread: Positive = 0.15
+    """The same of the full darkening: light sky, and clothes, which are as light as dark asphalt or lighter; it matters
+    the more the denser people stand."""
     period_spread: Positive = 0.1
     """The same of a density from resolved ranks."""
     ground_spread: Positive = 0.12
@@ -118,6 +125,17 @@ class CrowdParams:
     """Largest factor between the counts by periods and by darkening; beyond it the periods are harmonics or aliases."""
     max_confidence: Share = 0.95
     """Rules are never surer than this."""
+
+
+_MOST_AIR = 0.2
+"""Largest share of the ground's brightness taken as the air's: where nothing is dark by itself, it cannot be told."""
+
+
+def add_crowds(labels: Labels, raster: Raster, baseline: Baseline, params: CrowdParams) -> Labels:
+    """Return the labels with the patches that may be people and that the score does not hold, (row, col) int32."""
+    if raster.grid.gsd_m > params.max_gsd_m:
+        return labels
+    return add_gatherings(labels, raster, baseline, (params.min_area_m2, params.max_area_m2), params.muster)
 
 
 def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: CrowdParams) -> pd.DataFrame:
@@ -152,29 +170,42 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
     Hall, Introduction to the Theory of Coverage Processes, 1988 (the Boolean model).
     """
     times = detections["acquired"] if "acquired" in detections else [None] * len(detections)
+    fine = raster.grid.gsd_m <= params.max_gsd_m and len(detections) > 0
+    ground = expect_ground(raster, baseline, params.muster) if fine else None
+    large = detections.geometry.area > params.muster.window_m**2 / 3.0
+    beside = ground
+    if fine and large.any():
+        outlines = list(detections.geometry[large])
+        covered = geometry_mask(outlines, raster.grid.shape, raster.grid.transform, invert=True)
+        beside = expect_ground(raster, baseline, params.muster, covered)
     rows = []
-    for geometry, acquired in zip(detections.geometry, times, strict=True):
+    for geometry, acquired, wide in zip(detections.geometry, times, large, strict=True):
         sun = None if acquired is None else sun_over(raster.grid, acquired)
         if sun is not None and sun[1] < params.min_sun_deg:
             sun = None
-        rows.append(_propose_one(geometry, sun, raster, baseline, params))
+        empty = beside if wide else ground
+        told = proposal(0.0) if empty is None else _propose_one(geometry, sun, (raster, baseline, empty), params)
+        rows.append(told)
     return proposals(rows, detections.index)
 
 
 def _propose_one(
-    geometry: Any, sun: tuple[float, float] | None, raster: Raster, baseline: Baseline, params: CrowdParams
+    geometry: Any,
+    sun: tuple[float, float] | None,
+    images: tuple[Raster, Baseline, Ground],
+    params: CrowdParams,
 ) -> dict[str, Any]:
-    if raster.grid.gsd_m > params.max_gsd_m:
-        return proposal(0.0)
-    patch = cut_patch(geometry, raster, baseline, 2.0)
+    patch = cut_patch(geometry, *images[:2], 2.0)
     if patch is None:
         return proposal(0.0)
-    change = _darkening(patch)
+    change = _darkening(patch, images[2])
     ground = _ground_taken(patch, change, params)
     mean = float(change[ground].mean()) if ground.any() else 0.0
     if mean <= 0 or float(ground.sum()) * patch.gsd_m**2 < params.min_area_m2:
         return proposal(0.0)
-    count, spread, ordered, area_m2 = count_people(change, ground, patch.gsd_m, sun, params)
+    count, spread, ordered, area_m2 = count_people(
+        change / (1.0 - _air(patch, images[2])), ground, patch.gsd_m, sun, params
+    )
     if area_m2 < params.min_area_m2:
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
@@ -191,6 +222,8 @@ def _propose_one(
         ramp(fill, params.min_fill, params.min_fill + 0.2),
         ramp(mean, 0.5 * params.min_contrast, 2.0 * params.min_contrast),
         ramp(mean, 1.2 * params.full_darkening, params.full_darkening),
+        is_open(patch, images[2], params.muster),
+        is_shade(patch, images[2], params.muster),
         1.0 if ordered else 0.8,
     ]
     confidence = params.max_confidence * float(np.prod(odds)) ** 0.5
@@ -261,11 +294,16 @@ def _overhang_m2(
     return across_m * shadow_m * (1.0 - 2.0 * begins)
 
 
-def _darkening(patch: Patch) -> Plane:
-    """Return the loss of brightness over the ground's."""
-    before, after = patch.visible
-    level = max(float(np.median(before[patch.inside])), 1e-9)
-    return np.asarray(np.where(patch.valid, (before - after) / level, 0.0), np.float32)
+def _darkening(patch: Patch, ground: Ground) -> Plane:
+    """Return the loss of brightness over that of the ground as this look would show it empty."""
+    usual, after = ground.visible[patch.window], patch.visible[1]
+    level = max(float(np.median(usual[patch.inside])), 1e-9)
+    return np.asarray(np.where(patch.valid, (usual - after) / level, 0.0), np.float32)
+
+
+def _air(patch: Patch, ground: Ground) -> float:
+    """Return the share of the ground's brightness that is light of the air."""
+    return float(min(ground.air / max(float(np.median(ground.visible[patch.window][patch.inside])), 1e-9), _MOST_AIR))
 
 
 def _ground_taken(patch: Patch, change: Plane, params: CrowdParams) -> Mask:
