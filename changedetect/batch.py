@@ -188,12 +188,13 @@ def _look(path: Path, options: RunOptions, root: Path, names: dict[str, Path]) -
         out_dir, state = (root / aoi.name).absolute(), (root / STATE / aoi.name).absolute()
         with locked(out_dir, _PATIENCE_S):
             store = open_store(state)
-            wanted, needed = _examine_inputs(aoi, config, options, store)
+            wanted, series = _examine_inputs(aoi, config, options, store)
             before = _features_before(out_dir) if store.notes.get("done") == wanted else None
             is_done = before is not None and store.notes.get("outputs") == _hash_outputs(out_dir, store)
             store.save()
         if is_done and before is not None:
             return Outcome(aoi.name, "up_to_date", str(root / aoi.name), n_changes=len(before), **_told_before(out_dir))
+        needed = None if series is None else _estimate_memory(series, config)
         return _Job(path.absolute(), aoi.name, replace(options, out=out_dir), state, wanted, 0.0, needed)
 
     result = _guarded(look, known)
@@ -330,8 +331,8 @@ def _told_before(out_dir: Path) -> dict[str, Any]:
     }
 
 
-def _examine_inputs(aoi: Aoi, config: Config, options: RunOptions, store: Store) -> tuple[str, float | None]:
-    """Return the digest of everything the outputs of a run depend on, and the memory one worker takes for it."""
+def _examine_inputs(aoi: Aoi, config: Config, options: RunOptions, store: Store) -> tuple[str, Series | None]:
+    """Return the digest of everything the outputs of a run depend on, and its scenes where they are not simulated."""
     zones = [[zone.name, zone.geometry.wkt, list(zone.targets)] for zone in aoi.all_zones]
     told = [aoi.title, dataclasses.asdict(aoi.location), to_iso(aoi.baseline_until), zones]
     formats = {*options.formats} - {"geojson"}  # which is always written
@@ -339,11 +340,11 @@ def _examine_inputs(aoi: Aoi, config: Config, options: RunOptions, store: Store)
     if is_simulated(aoi):
         return digest(program_digest(), told, config.as_dict(), asked, aoi.scenes), None
     with gathered(aoi, options) as series:
-        wanted = digest(program_digest(), told, config.as_dict(), asked, _scenes(series, store))
-        return wanted, _estimate_memory(series, config)
+        return digest(program_digest(), told, config.as_dict(), asked, _scenes(series, store)), series
 
 
 def _estimate_memory(series: Series, config: Config) -> float:
+    """Return the bytes that one worker takes for a place."""
     grid = plan_grid(series.aoi, series.scenes, config.grid)
     members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
     factors = {member.factor for member in members}
