@@ -35,7 +35,7 @@ _GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_NUM_THREADS": "1",
     # Two rows of blocks of a wide image; the default is a twentieth of the memory there is.
-    "GDAL_CACHEMAX": 128_000_000,
+    "GDAL_CACHEMAX": 64_000_000,
     "CPL_DEBUG": "OFF",
     # A VRT from elsewhere could name addresses to fetch.
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}",
