@@ -31,7 +31,7 @@ class GridParams:
     """Ground read beyond the AOI, so that filters and registration see past its edge."""
     max_pixels: Annotated[int, Field(gt=0)] = 4_000_000_000
     """Largest grid that is attempted, whatever the disk."""
-    sheet_px: Annotated[int, Field(ge=256, le=8192)] = 1536
+    sheet_px: Annotated[int, Field(ge=256, le=8192)] = 1152
     """Longest side of the parts a larger grid is worked in: memory goes with its square, and what one scene's light and
     season do to the ground is learned anew on each."""
     sheet_margin_m: Annotated[float, Field(ge=0, le=2000)] = 64.0
