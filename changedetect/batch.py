@@ -32,7 +32,7 @@ from changedetect.io.whole import whole_file
 from changedetect.io.write_json import write_json
 from changedetect.processes import run_apart
 from changedetect.recall import Memory, program_digest
-from changedetect.stack import estimate_memory, plan_members, plan_parts
+from changedetect.stack import estimate_memory, plan_members
 from changedetect.steps.plan import plan_grid
 
 STATE = ".state"
@@ -347,9 +347,7 @@ def _estimate_memory(series: Series, config: Config) -> float:
     """Return the bytes that one worker takes for a place."""
     grid = plan_grid(series.aoi, series.scenes, config.grid)
     members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
-    factors = {member.factor for member in members}
-    sheets = [sheet for factor in factors for sheet in plan_parts(members, grid, factor, config.grid)]
-    return _PROCESS_BYTES + estimate_memory(members, sheets, 1)[-1]
+    return _PROCESS_BYTES + estimate_memory(members, grid, config, 1)[-1]
 
 
 def _scenes(series: Series, store: Store) -> list[str]:

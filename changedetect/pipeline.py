@@ -115,11 +115,10 @@ def register_series(series: Series, config: Config, runner: Runner, watch: Stopw
     """Return the scenes on one grid, registered to one reference, with the sheets they are worked on."""
     grid = plan_grid(series.aoi, series.scenes, config.grid)
     members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes))
+    require_memory(members, grid, config, runner.workers, psutil.virtual_memory().available)
     n_parts = len(sample_parts(grid, config.register))
     watch.stage("register", n_parts * len(members) + sum(m.is_baseline for m in members))
-    stack = build_stack(members, grid, config, watch.counted(runner))
-    require_memory(stack, runner.workers, psutil.virtual_memory().available)
-    return stack
+    return build_stack(members, grid, config, watch.counted(runner))
 
 
 def examine_series(

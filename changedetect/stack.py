@@ -138,10 +138,9 @@ def plan_parts(members: Sequence[Member], grid: Grid, factor: int, params: GridP
     return plan_sheets(whole, max(int(side_px), min(params.sheet_px, _LEAST_SHEET_PX), 3 * margin_px), margin_px)
 
 
-def require_memory(stack: Stack, workers: int, available_bytes: float) -> None:
-    """Raise `DataError` unless what the workers hold of their sheets should fit in memory."""
-    sheets = [sheet for sheets in stack.sheets.values() for sheet in sheets]
-    largest, bands, needed = estimate_memory(stack.members, sheets, workers)
+def require_memory(members: Sequence[Member], grid: Grid, config: Config, workers: int, available_bytes: float) -> None:
+    """Raise `DataError` unless what the workers hold of their sheets should fit in memory; no pixel is read."""
+    largest, bands, needed = estimate_memory(members, grid, config, workers)
     if needed > available_bytes:
         raise DataError(
             "the job would not fit in memory",
@@ -151,8 +150,10 @@ def require_memory(stack: Stack, workers: int, available_bytes: float) -> None:
         )
 
 
-def estimate_memory(members: Sequence[Member], sheets: Sequence[Sheet], workers: int) -> tuple[int, int, float]:
+def estimate_memory(members: Sequence[Member], grid: Grid, config: Config, workers: int) -> tuple[int, int, float]:
     """Return the pixels of the largest sheet, the most bands, and the bytes that workers hold of such sheets."""
+    factors = sorted({member.compared for member in members})
+    sheets = [sheet for factor in factors for sheet in plan_parts(members, grid, factor, config.grid)]
     largest = max(sheet.grid.shape[0] * sheet.grid.shape[1] for sheet in sheets)
     bands = max(len(compared_bands(member.scene)) for member in members)
     return largest, bands, largest * _BYTES_PER_BAND * bands * (0.6 + workers)

@@ -140,7 +140,7 @@ def test_a_job_larger_than_memory_is_refused_before_pixels_are_read(camp, tmp_pa
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     path = rewritten(camp, tmp_path, lambda s: not is_coarse(s))
     with pytest.raises(
-        DataError, match=r"would not fit in memory; found 0\.\d GB .*needed at most 0\.1 GB; try: a smaller"
+        DataError, match=r"would not fit in memory; found 0\.\d GB .*needed at most 0\.1 GB; try: --workers 1"
     ):
         run(path, RunOptions(out=tmp_path / "out"))
 
