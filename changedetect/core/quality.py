@@ -42,6 +42,9 @@ UNUSABLE = (
 )
 """Bits that make a pixel unusable; SNOW and WATER only describe."""
 
+VEILED = Quality.CLOUD | Quality.SHADOW | Quality.HAZE | Quality.MASKED
+"""Bits by which a product's or a user's mask hides ground."""
+
 DESCRIPTIONS = {
     Quality.NODATA: "no data",
     Quality.CLOUD: "cloud",

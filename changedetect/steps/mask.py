@@ -9,10 +9,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from changedetect.core.quality import Quality
+from changedetect.core.quality import VEILED, Quality
 from changedetect.core.raster import Raster
-
-_VEILED = np.uint16(Quality.CLOUD | Quality.SHADOW | Quality.HAZE | Quality.MASKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def buffer_mask(raster: Raster, params: MaskParams) -> Raster:
     reach_px = max(params.cloud_buffer_m / raster.grid.gsd_m, float(params.cloud_buffer_min_px))
     # Ground that no file covers is not cloud, though the mask's absence marks it too.
     covered = (raster.quality & np.uint16(Quality.NODATA)) == 0
-    veiled = (((raster.quality & _VEILED) != 0) & covered).astype(np.uint8)
+    veiled = (((raster.quality & np.uint16(VEILED)) != 0) & covered).astype(np.uint8)
     if params.cloud_buffer_m == 0 or not veiled.any():
         return raster
     _, labels, stats, _ = cv2.connectedComponentsWithStats(veiled, connectivity=8)

@@ -17,7 +17,7 @@ from changedetect.errors import DataError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.detect import DetectParams, detect
 from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px
-from changedetect.steps.score.coarse_cloud import find_clouds
+from changedetect.steps.score.coarse_cloud import find_clouds, find_leaks
 from changedetect.steps.score.coarse_fit import fit_clusters, fit_gain
 from changedetect.steps.score.coarse_params import CoarseParams
 from changedetect.steps.score.coarse_state import CoarseModel, PackedMask
@@ -199,6 +199,38 @@ def test_a_field_is_no_cloud(colour: np.ndarray) -> None:
     valid = np.ones((TOWN_SIDE, TOWN_SIDE), bool)
     planes = [[np.asarray(p, np.float32) for p in side] for side in (PLACE, field)]
     assert not find_clouds(*planes, valid=valid, bands=("blue", "green", "red", "nir"), gsd_m=GSD_M).any()
+
+
+WHITE = np.array([0.24, 0.25, 0.26, 0.4])
+EARTH = np.array([0.12, 0.17, 0.24, 0.34])
+SEA = np.array([0.06, 0.05, 0.03, 0.01])
+FAR_M = 120.0
+
+
+@pytest.mark.parametrize(
+    ("ground_there", "colour", "masked_at", "hidden"),
+    [
+        pytest.param(None, WHITE, 20, True, id="white, near masked cloud"),
+        pytest.param(None, WHITE, None, False, id="white, but no mask tells of cloud"),
+        pytest.param(None, WHITE, 230, False, id="white, and masked cloud 16 km away"),
+        pytest.param(None, EARTH, 20, False, id="bare earth is redder than cloud"),
+        pytest.param(SEA, WHITE, 20, False, id="a ship is white too"),
+    ],
+)
+@pytest.mark.parametrize("later", [True, False])
+def test_what_masks_of_cloud_leak_is_not_seen(ground_there, colour, masked_at, hidden, later) -> None:
+    box = (80, 83, 80, 83)
+    empty = PLACE if ground_there is None else paint(PLACE, (70, 95, 70, 95), ground_there)
+    planes = [[np.asarray(p, np.float32) for p in side] for side in (empty, paint(empty, box, colour))]
+    veil, none = np.zeros((TOWN_SIDE, TOWN_SIDE), bool), np.zeros((TOWN_SIDE, TOWN_SIDE), bool)
+    if masked_at is not None:
+        veil[masked_at : masked_at + 4, 78:84] = True
+    veils = (none, veil)
+    if not later:
+        planes, veils = planes[::-1], veils[::-1]
+    found = find_leaks(*planes, ~veil, veils, ("blue", "green", "red", "nir"), FAR_M)
+    assert found[80:83, 80:83].all() == hidden
+    assert found.sum() <= 25 * hidden
 
 
 def test_packed_masks_unpack_to_themselves() -> None:

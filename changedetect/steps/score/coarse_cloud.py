@@ -1,4 +1,4 @@
-"""Clouds and their shadows that no mask told of, found by comparing two dates of 5 to 25 m."""
+"""Clouds and their shadows that no mask told of, found by comparing two dates of 5 m and coarser."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ _LEAST_CLOUD_M2, _LEAST_SHADOW_M2 = 80_000.0, 40_000.0
 _CORE_M, _CLOUD_RIM_M, _SHADOW_RIM_M, _SHADOW_REACH_M = 40.0, 100.0, 60.0, 2000.0
 _CLOUD_BLUE = 0.2
 """A tenth of a cloud is brighter than this in blue: fields and roofs of 8 ha are not."""
+_LEAK_GSD_M = (5.0, 150.0)
+_LEAK_NEAR_M, _LEAST_MASKED_M2, _LEAST_LEAK_M2 = 10_000.0, 20_000.0, 10_000.0
+_LEAK_BLUE, _LEAK_WHITE, _LEAK_NIR = 0.06, (0.6, 1.25), -0.05
+"""Cloud adds the same to all visible bands, and seldom darkens near infrared: reflectances, and shares of blue."""
+_WATER_NIR = 0.08
+"""Ships are white too, on water: it is darker than this in near infrared, and darker there than in green."""
 
 
 def find_clouds(
@@ -57,6 +63,57 @@ def find_clouds(
     return hidden
 
 
+def find_leaks(
+    before: Sequence[Plane],
+    after: Sequence[Plane],
+    valid: Mask,
+    veiled: tuple[Mask, Mask],
+    bands: Sequence[str],
+    gsd_m: float,
+) -> Mask:
+    """Return where cloud hides either date that its mask, which told of others nearby, has missed, (row, col).
+
+    Parameters
+    ----------
+    before, after
+        Reflectances, (row, col) each.
+    valid
+        Where both are seen.
+    veiled
+        What the masks of both dates hide.
+    bands, gsd_m
+
+    Notes
+    -----
+    Masks miss small clouds and thin rims. Within 10 km of 2 ha that one hides, what grew white over dry land, by the
+    same in all visible bands and over a hectare (a pixel, if that is more), may be cloud: it is not seen.
+    """
+    hidden = np.zeros(valid.shape, bool)
+    visible = ("blue", "green", "red", "nir")
+    if not set(visible) <= set(bands) or not _LEAK_GSD_M[0] <= gsd_m <= _LEAK_GSD_M[1] or not valid.any():
+        return hidden
+    order = [list(bands).index(name) for name in visible]
+    for old, new, veil in ((before, after, veiled[1]), (after, before, veiled[0])):
+        near = _grow(_large(veil, _LEAST_MASKED_M2 / gsd_m**2), _LEAK_NEAR_M / gsd_m) & valid
+        if not near.any():
+            continue
+        blue, green, red, nir = (new[k] - old[k] for k in order)
+        low, high = (np.float32(share) * blue for share in _LEAK_WHITE)
+        white = (blue > _LEAK_BLUE) & (green > low) & (green < high) & (red > low) & (red < high) & (nir > _LEAK_NIR)
+        water = (old[order[3]] < _WATER_NIR) & (old[order[3]] < old[order[1]])
+        hot = _robust_z(blue - np.float32(0.5) * red, valid) > _HOT_SIGMA
+        leak = _large(white & hot & near & ~water, _LEAST_LEAK_M2 / gsd_m**2)
+        hidden |= _grow(leak, max(_CLOUD_RIM_M / gsd_m, 1.5))
+    return hidden
+
+
+def _large(mask: Mask, least_px: float) -> Mask:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    keep = stats[:, cv2.CC_STAT_AREA] >= least_px
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
 def _robust_z(plane: Plane, valid: Mask) -> Plane:
     sample = plane[valid]
     sample = sample[:: max(1, sample.size // 200_000)]
@@ -70,10 +127,7 @@ def _blobs(mask: Mask, gsd_m: float, least_m2: float) -> Mask:
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     kernel = (x * x + y * y <= radius * radius + 0.5).astype(np.uint8)
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
-    keep = stats[:, cv2.CC_STAT_AREA] >= least_m2 / gsd_m**2
-    keep[0] = False
-    return np.asarray(keep[labels])
+    return _large(opened > 0, least_m2 / gsd_m**2)
 
 
 def _bright(mask: Mask, blue: Plane) -> Mask:

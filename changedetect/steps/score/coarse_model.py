@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.core.quality import VEILED
 from changedetect.core.results import Noise
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import coarse_planes as planes
 from changedetect.steps.score.coarse import dates_of, factors_of
-from changedetect.steps.score.coarse_cloud import find_clouds
+from changedetect.steps.score.coarse_cloud import find_clouds, find_leaks
 from changedetect.steps.score.coarse_fit import fit_clusters, fit_gain, middle_and_spread
 from changedetect.steps.score.coarse_state import CoarseModel, PackedMask
 from changedetect.steps.score.predict import gaussian, visible_indices
@@ -62,7 +63,9 @@ def estimate_coarse(raster: Raster, baseline: Baseline, params: CoarseParams, mi
     clouds = np.zeros(valid.shape, bool)
     if raster.unit == "reflectance":
         before, after = [baseline.band(name) for name in bands], [raster.band(name) for name in bands]
+        veiled = (~baseline.valid, (raster.quality & np.uint16(VEILED)) != 0)
         clouds = find_clouds(before, after, valid, bands, raster.grid.gsd_m)
+        clouds |= find_leaks(before, after, valid, veiled, bands, raster.grid.gsd_m)
     clear = valid & ~clouds
     if int(clear.sum()) < min_pixels:
         raise DataError(
