@@ -57,6 +57,8 @@ def main() -> None:
             print(f"{name} is not installed: left out")
             wanted.remove(name)
     sides = [int(word) for word in args.sides.split(",")]
+    if args.folder:
+        args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         for side in sides:
             pair = make_pair((args.folder or Path(temporary)) / f"pair{side}", side)
