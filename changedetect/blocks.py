@@ -31,6 +31,7 @@ R = TypeVar("R")
 BLOCK_PX = 512
 PROCESSES = "processes"
 """Instead of the address of a cluster: one of this machine's own, a process for each worker."""
+_ANSWER_S = 10.0
 _RETRIES = 3
 """How often work is given to another process of a cluster after one of them died."""
 
@@ -140,7 +141,7 @@ def _cluster_client(scheduler: str, count: int) -> Iterator[Any]:
             yield client
         return
     try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)
+        client = Client(scheduler, timeout=_ANSWER_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise UsageError(
             "no Dask scheduler answers there",

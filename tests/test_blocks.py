@@ -80,7 +80,8 @@ def test_processes_of_its_own_and_one_that_dies(tmp_path):
     assert (tmp_path / "died").exists()
 
 
-def test_refusals():
+def test_refusals(monkeypatch):
+    monkeypatch.setattr("changedetect.blocks._ANSWER_S", 0.5)
     with pytest.raises(UsageError, match="--workers: needs at least one worker; found 0"), open_runner(workers=0):
         pass
     with pytest.raises(UsageError, match="no Dask scheduler answers there"), open_runner(scheduler="tcp://127.0.0.1:9"):
