@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from changedetect.core.quality import Quality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
@@ -117,6 +119,14 @@ def write(
     pen = ImageDraw.Draw(picture)
     pen.text(at, text, fill=colour, font=font, stroke_width=2 if halo else 0, stroke_fill=(0, 0, 0))
     return at[0] + float(pen.textlength(text, font=font))
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Save a picture losslessly.
+
+    Looking for nothing but runs takes a fifth of the time, and pictures of ground grow by 1 %.
+    """
+    picture.save(path, "PNG", compress_type=zlib.Z_RLE)
 
 
 def round_length_m(most_m: float) -> float:

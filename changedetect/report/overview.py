@@ -77,7 +77,7 @@ def draw_overview(folder: Path, results: RunResults, image: Raster, params: Writ
     page.paste(view, (0, _HEAD_PX * times))
     _draw_head(page, results, times)
     _draw_legend(page, results, size[1] + (_HEAD_PX + 7) * times, times)
-    page.save(folder / "overview.png")
+    images.save_png(page, folder / "overview.png")
 
 
 def _times_present(change: Mapping[str, Any]) -> list[str | None]:

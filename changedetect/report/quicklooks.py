@@ -42,7 +42,7 @@ def draw_quicklooks(folder: Path, results: RunResults, window: Window, params: W
     for change in shown:
         chips = {which: window(change, which) for which in ("before", "after")}
         picture = draw_quicklook(change, chips["before"], chips["after"], results, params)
-        picture.save(folder / "quicklooks" / quicklook_name(str(change["id"])), optimize=False)
+        images.save_png(picture, folder / "quicklooks" / quicklook_name(str(change["id"])))
     if len(changes) > len(shown):
         left = len(changes) - len(shown)
         logger.info("%d less confident changes have no quicklook; --set write.max_quicklooks=%d", left, len(changes))
