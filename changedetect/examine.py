@@ -38,6 +38,8 @@ from changedetect.steps.score import change_score, estimate_noise, halo_px
 from changedetect.steps.seams import join_at_seams, touching_core
 from changedetect.steps.structure import STRUCTURE, baseline_structure, to_structure
 
+_SCORED_PX = 1280
+"""Largest side scored at once: a sheet as a whole, as what blocks of it share would be worked twice."""
 _HELD_BYTES = 256e6
 """Planes of looks beyond this are kept on disk until the outputs are written."""
 
@@ -157,7 +159,7 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config) ->
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
     scoring = partial(change_score, noise=noise, params=config.score)
-    score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m))
+    score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m), block_px=_SCORED_PX)
     needed, rate = expected_false_alarms(score, baseline, raster, config.detect)
     noise = replace(noise, threshold_sigma=needed, false_alarms_per_km2=rate)
     return Compared(raster, baseline, gain, noise, score)

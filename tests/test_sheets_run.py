@@ -69,7 +69,7 @@ def test_the_score_has_no_gaps_between_sheets(one_sheet, sheets):
 
 
 def test_threads_order_and_blocks_change_no_byte(scenes, sheets, tmp_path, monkeypatch):
-    monkeypatch.setattr("changedetect.blocks.BLOCK_PX", 257)
+    monkeypatch.setattr("changedetect.examine._SCORED_PX", 257)
     run(scenes, RunOptions(out=tmp_path / "serial", sets=IN_SHEETS, workers=1))
     for name in TABLES:
         assert (tmp_path / "serial" / name).read_bytes() == (sheets / name).read_bytes()

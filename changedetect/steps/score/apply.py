@@ -15,6 +15,8 @@ from changedetect.steps.score.coarse_compact import LINEAR_UNITS, compact_eviden
 from changedetect.steps.score.state import ScoreModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from changedetect.core.grid import Grid
@@ -29,12 +31,11 @@ _BOX = np.ones((3, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Per band: smoothed residual, light on the ground, standard deviation, and slow relative offset."""
+    """Per band: smoothed residual, light on the ground, and standard deviation."""
 
     raw: list[Plane]
     lights: list[Plane]
     sigmas: list[Plane]
-    slow: list[Plane]
 
 
 def halo_px(params: ScoreParams, gsd_m: float) -> int:
@@ -86,6 +87,9 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
     matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
     planes = _score_pair(pair, matched, model, raster.grid, params)
+    # What comes now looks at both dates alone.
+    matched = predict.Pair(matched.bands, matched.before, matched.after, [], matched.valid)
+    del pair
     bands = ["score", "light", "free"]
     if raster.grid.gsd_m <= params.contrast_max_gsd_m:
         planes = (*planes, *local.local_contrast(matched, model.level, raster.grid.gsd_m, params))
@@ -118,10 +122,7 @@ def _score_pair(
     offset = model.pixel_offset(grid)
     shadows = find_shadows(unmatched, model, grid, params)
     parts = explain(pair, predict.predictions(pair, model), model, offset, params)
-    residuals = [raw - slow * q for raw, slow, q in zip(parts.raw, parts.slow, parts.lights, strict=True)]
-    axis = evidence.light_axis(parts.lights, parts.sigmas, shadows.was_dark, model)
-    found = evidence.weigh(residuals, axis, model, params)
-    score, free = choose(found, shadows, len(residuals))
+    score, free, light, darker = _weigh_rows(pair, parts, shadows, (model, params), offset)
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
     if row.size:
         pixels = (row, col)
@@ -129,18 +130,50 @@ def _score_pair(
         score[pixels], free[pixels] = _least(
             others, parts, shadows, model, params, pixels, (score[pixels], free[pixels])
         )
-    score[~pair.valid] = 0
-    free[~pair.valid] = 0
-    visible = np.sum([residuals[k] for k in pair.visible], axis=0)
-    light = np.where(pair.valid, np.clip(found.light, np.float32(-1), np.float32(10)), np.float32(0))
-    darker = visible < 0
-    signed = [np.where(darker, -plane, plane).astype(np.float32) for plane in (score, free)]
-    return signed[0], light.astype(np.float32), signed[1]
+    for plane in (score, free):
+        plane[~pair.valid] = 0
+        np.negative(plane, out=plane, where=darker)
+    np.clip(light, np.float32(-1), np.float32(10), out=light)
+    light[~pair.valid] = 0
+    return score, light, free
+
+
+def _weigh_rows(
+    pair: predict.Pair,
+    parts: Parts,
+    shadows: Shadows,
+    settings: tuple[ScoreModel, ScoreParams],
+    offset: tuple[int, int],
+) -> tuple[Plane, Plane, Plane, NDArray[np.bool_]]:
+    """Return score and light-free score without sign, the change of light, and where the visible darkened.
+
+    Some rows at a time: what is made on the way stays in the processor's cache.
+    """
+    model, params = settings
+    shape = pair.valid.shape
+    score, free, light = (np.empty(shape, np.float32) for _ in range(3))
+    darker = np.empty(shape, bool)
+    slow = [model.fields[f"offset_{k}"].unpack() for k in range(len(parts.raw))]
+    for top in range(0, shape[0], evidence.ROWS):
+        rows = slice(top, min(top + evidence.ROWS, shape[0]))
+        begin, size = (offset[0] + top, offset[1]), (rows.stop - top, shape[1])
+        lights = [plane[rows] for plane in parts.lights]
+        residuals = [
+            raw[rows] - fields.field_plane(field, model.cell_px, begin, size) * q
+            for raw, field, q in zip(parts.raw, slow, lights, strict=True)
+        ]
+        here = Shadows(shadows.was_dark[rows], shadows.near[rows])
+        axis = evidence.light_axis(lights, [plane[rows] for plane in parts.sigmas], here.was_dark, model)
+        found = evidence.weigh(residuals, axis, model, params)
+        score[rows], free[rows] = choose(found, here, len(residuals))
+        light[rows] = found.light
+        darker[rows] = np.sum([residuals[k] for k in pair.visible], axis=0) < 0
+    return score, free, light, darker
 
 
 def explain(
     pair: predict.Pair,
-    planes: list[Plane],
+    planes: Iterable[Plane],
     model: ScoreModel,
     offset: tuple[int, int],
     params: ScoreParams,
@@ -149,7 +182,7 @@ def explain(
     shape = pair.valid.shape
     noise = fields.field_plane(model.fields["noise"].unpack(), model.cell_px, offset, shape)
     noise *= noise
-    parts = Parts([], [], [], [])
+    parts = Parts([], [], [])
     for k, plane in enumerate(planes):
         light = predict.lit(plane, model.path[k], params)
         variance = predict.expected_variance(plane, pair.spread[k], model.variance[k])
@@ -158,7 +191,6 @@ def explain(
         parts.raw.append(predict.residual(pair, k, plane, params.residual_sigma_px))
         parts.lights.append(light)
         parts.sigmas.append(np.sqrt(variance, out=variance))
-        parts.slow.append(fields.field_plane(model.fields[f"offset_{k}"].unpack(), model.cell_px, offset, shape))
     return parts
 
 

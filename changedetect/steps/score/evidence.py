@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Values = NDArray[np.float32]
 
 
+ROWS = 32
+"""Rows that are weighed at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Per pixel: squared evidence with and without light as an explanation, and the relative change of light."""
@@ -73,6 +77,24 @@ def weigh(residuals: Sequence[Values], axis: LightAxis, model: ScoreModel, param
     squared = np.asarray(yy * np.float32(model.scale_all**2), np.float32)
     free = np.asarray(left / (noise * sky) * np.float32(model.scale_free**2), np.float32)
     return Evidence(squared, np.minimum(free, squared), np.asarray(light, np.float32))
+
+
+def weigh_rows(
+    residuals: Sequence[Values],
+    sigmas: Sequence[Values],
+    lights: Sequence[Values],
+    was_dark: NDArray[np.bool_],
+    settings: tuple[ScoreModel, ScoreParams],
+) -> Evidence:
+    """Return `weigh` of planes (row, col), some rows at a time: so they stay in the processor's cache."""
+    whole = Evidence(*(np.empty(was_dark.shape, np.float32) for _ in range(3)))
+    for top in range(0, was_dark.shape[0], ROWS):
+        rows = slice(top, top + ROWS)
+        axis = light_axis([q[rows] for q in lights], [s[rows] for s in sigmas], was_dark[rows], settings[0])
+        found = weigh([r[rows] for r in residuals], axis, *settings)
+        whole.all_squared[rows], whole.free_squared[rows] = found.all_squared, found.free_squared
+        whole.light[rows] = found.light
+    return whole
 
 
 def _tints(shadow: Sequence[float]) -> tuple[list[np.float32], list[np.float32]]:

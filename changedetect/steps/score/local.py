@@ -32,8 +32,8 @@ def reach_px(params: ScoreParams, gsd_m: float) -> int:
     """Return how many pixels around a block its local contrast depends on."""
     if gsd_m > params.contrast_max_gsd_m:
         return 0
-    smoothing = predict.gaussian_radius_px(_smoothing_px(gsd_m))
-    return 2 * _radius_px(params, gsd_m) + smoothing + 3
+    radius, smoothing = _radius_px(params, gsd_m), predict.gaussian_radius_px(_smoothing_px(gsd_m))
+    return 2 * radius + predict.gaussian_radius_px(radius / 3) + smoothing + 3
 
 
 def _radius_px(params: ScoreParams, gsd_m: float) -> int:
@@ -71,12 +71,15 @@ def local_contrast(
     of the older date. Ground that kept its own numbers has no contrast, whatever was done around it.
     """
     radius = _radius_px(params, gsd_m)
-    before, after = (_channels(planes, pair, level, radius) for planes in (pair.before, pair.after))
+    before, after = (_channels(planes, pair, level) for planes in (pair.before, pair.after))
+    _fill([*before, *after], pair.valid, radius)
+    n_channels = len(before)
     changed = np.zeros(pair.valid.shape, np.float32)
     differs = np.zeros(pair.valid.shape, np.float32)
     kept = np.zeros(pair.valid.shape, np.float32)
     contrast = changed
-    for k, (then, now) in enumerate(zip(before, after, strict=True)):
+    for k in range(n_channels):
+        then, now = before.pop(0), after.pop(0)
         difference = now - then
         local = difference - _running_median(now, radius)
         local += _running_median(then, radius)
@@ -90,7 +93,7 @@ def local_contrast(
         kept += whole / least
         if k == 0:
             contrast = local
-    squared = np.minimum(changed, differs) - np.float32(len(before) - 1)
+    squared = np.minimum(changed, differs) - np.float32(n_channels - 1)
     sigma = np.sqrt(np.maximum(squared, np.float32(0)))
     known = [np.where(pair.valid, plane, np.float32(0)) for plane in (sigma, contrast, np.sqrt(kept))]
     return known[0], known[1], known[2]
@@ -100,7 +103,7 @@ def _by(gsd_m: float) -> tuple[float]:
     return (_smoothing_px(gsd_m),)
 
 
-def _channels(planes: Sequence[Plane], pair: predict.Pair, level: Sequence[float], radius: int) -> list[Plane]:
+def _channels(planes: Sequence[Plane], pair: predict.Pair, level: Sequence[float]) -> list[Plane]:
     """Return brightness and, where there are the bands, red over blue and near infrared over the visible, log."""
     logs = {
         name: np.log(np.maximum(plane / np.float32(max(middle, 1e-6)), np.float32(_DARKEST)))
@@ -117,16 +120,23 @@ def _channels(planes: Sequence[Plane], pair: predict.Pair, level: Sequence[float
         found.append(logs["red"] - logs["blue"])
     if "nir" in names and "nir" not in visible:
         found.append(logs["nir"] - bright)
-    return [_filled(plane, pair.valid, radius) for plane in found]
+    return found
 
 
-def _filled(plane: Plane, valid: NDArray[np.bool_], radius: int) -> Plane:
-    """Return the plane with what is unknown as the known ground around it is."""
-    if valid.all():
-        return plane
-    weight = predict.gaussian(valid.astype(np.float32), radius / 3)
-    around = predict.gaussian(np.where(valid, plane, np.float32(0)), radius / 3)
-    return np.where(valid, plane, around / np.maximum(weight, np.float32(1e-6)))
+def _fill(planes: Sequence[Plane], valid: NDArray[np.bool_], radius: int) -> None:
+    """Make what is unknown in the planes as the known ground around it is."""
+    unknown = np.flatnonzero(~valid.all(axis=1))
+    if unknown.size == 0:
+        return
+    sigma_px = radius / 3
+    reach = predict.gaussian_radius_px(sigma_px)
+    rows = slice(max(int(unknown[0]) - reach, 0), int(unknown[-1]) + reach + 1)
+    here = valid[rows]
+    weight = np.maximum(predict.gaussian(here.astype(np.float32), sigma_px), np.float32(1e-6))
+    for plane in planes:
+        around = predict.gaussian(np.where(here, plane[rows], np.float32(0)), sigma_px)
+        around /= weight
+        np.copyto(plane[rows], around, where=~here)
 
 
 def _running_median(plane: Plane, radius: int) -> Plane:

@@ -91,11 +91,15 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
     if model.psf_side != "none":
         model = _fit_prediction(matched, model, lattice, params)
-    planes = predict.predictions(matched, model)
+    planes = list(predict.predictions(matched, model))
     model = _fit_fields(pair, matched, planes, model, lattice, params)
-    model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
     shadows = apply.find_shadows(pair, model, raster.grid, params)
     model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
+    # Planes are let go as soon as nothing needs them: this is where a run holds most.
+    matched = predict.Pair(bands, [], matched.after, matched.spread, matched.valid)
+    del pair
+    model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
+    del matched
     model = _fit_whitening(sample, shadows, model, lattice, params)
     return Noise(bands, model.to_dict())
 
@@ -268,10 +272,14 @@ def _fit_variance(
     ce90_px: float | None,
     params: ScoreParams,
 ) -> tuple[ScoreModel, _Sample]:
-    """Return the model with the weights of the variance, and what it leaves to explain on the lattice."""
+    """Return the model with the weights of the variance, and what it leaves to explain on the lattice.
+
+    The planes are used up.
+    """
     registration = params.registration_factor * ((ce90_px or 0.0) / _CE90_TO_SIGMA) ** 2
     weights, sample = [], _Sample([], [], [])
-    for k, plane in enumerate(planes):
+    for k in range(len(planes)):
+        plane = planes.pop(0)
         light = predict.lit(np.asarray(lattice.take(plane), np.float32), model.path[k], params)
         offset = model.fields[f"offset_{k}"].unpack()
         slow = fields.field_plane(offset, model.cell_px, (0, 0), plane.shape, lattice.stride)
@@ -328,8 +336,7 @@ def _fit_whitening(
     model = replace(model, whitening=tuple(tuple(float(w) for w in row) for row in whitening))
     use = np.asarray(lattice.use, bool)
     dark = np.asarray(lattice.take(shadows.was_dark), bool)
-    axis = evidence.light_axis(lights, sigmas, dark, model)
-    found = evidence.weigh(residuals, axis, model, params)
+    found = evidence.weigh_rows(residuals, sigmas, lights, dark, (model, params))
     whole = fields.cell_quantile(found.all_squared, use, lattice.cell) / _median_chi2(n_bands)
     noise = np.sqrt(np.maximum(whole / max(float(np.median(whole)), 1e-9), 1.0))
     model = replace(model, fields={**model.fields, "noise": CoarseField.pack(np.clip(noise, 1.0, 4.0))})

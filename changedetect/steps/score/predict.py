@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -205,10 +205,11 @@ def sharpen_match(pair: Pair, side: str, sigma_px: float) -> Pair:
     return pair
 
 
-def predictions(pair: Pair, model: ScoreModel) -> list[Plane]:
-    """Return the predicted plane of every band."""
+def predictions(pair: Pair, model: ScoreModel) -> Iterator[Plane]:
+    """Yield the predicted plane of every band."""
     green = greenness(pair.before, pair.bands)
-    return [predict(pair.before, green, coefficients) for coefficients in model.coefficients]
+    for coefficients in model.coefficients:
+        yield predict(pair.before, green, coefficients)
 
 
 def lit(prediction: Plane, path: float, params: ScoreParams) -> Plane:
