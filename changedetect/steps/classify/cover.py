@@ -17,14 +17,14 @@ class CoverParams:
 
     chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
     """How often such a change is a hut's roof."""
-    min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
+    min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     """Roofs are rectangles; what is ragged is a crown, a yard or a shadow."""
     min_change: Annotated[float, Field(ge=0.0)] = 0.35
     """Change of the logarithm of brightness against the ground around: more than the sun's way makes of a slope."""
     min_evenness: Annotated[float, Field(ge=0.0)] = 5.5
     """That change over its scatter inside: sheets are of one shade, where crowns and shadows are not."""
-    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.45
-    """No roof is greener, on either date."""
+    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.5
+    """No roof is greener, on either date: green paint has .48."""
     min_local_sigma: Annotated[float, Field(ge=0.0)] = 5.5
     """New contrast against the ground around, and against patches of its size there."""
     min_length_m: Annotated[float, Field(ge=0.0)] = 8.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from changedetect.steps.classify.built import BuiltParams, is_newly_built
 from changedetect.steps.classify.compact import chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
@@ -117,6 +118,8 @@ class GroundParams:
     """It cast one if this much more of the ground away from the sun was dark than of that towards it."""
     cover: CoverParams = field(default_factory=CoverParams)
     """What a roof that was covered anew is like."""
+    built: BuiltParams = field(default_factory=BuiltParams)
+    """What a new building is like whose colour tells nothing."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
     """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
@@ -279,6 +282,9 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
         named = dict(zip(forest.classes, map(float, chances), strict=True))
         if is_covered_anew(table[i], params.cover):
             named["hut"] = max(named["hut"], params.cover.chance)
+        # What is told of vehicles and trenches stands: they throw shadows too.
+        if max(named[rule] for rule in MARGINS) < params.min_chance and is_newly_built(table[i], params.built):
+            named["hut"] = params.built.chance
         found[i] = {name: 0.0 if _impossible(table[i], name, params) else named[name] for name in MARGINS}
     return found
 
