@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from changedetect.core.results import Gain
+from changedetect.core.robust import median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,10 +90,10 @@ def estimate_gain(raster: Raster, reference: Raster, params: NormalizeParams) ->
     step = max(1, n_pixels // params.max_samples)
     if raster.unit == reference.unit == "reflectance":
         return _fit_reflectance(raster, reference, use, step, params)
+    at = np.flatnonzero(use)[::step]
     gains, offsets = [], []
     for name in raster.bands:
-        x = _averaged(raster.band(name), params)[use][::step].astype(np.float64)
-        y = _averaged(reference.band(name), params)[use][::step].astype(np.float64)
+        x, y = (_averaged(image.band(name), params).ravel()[at].astype(np.float64) for image in (raster, reference))
         gain, offset, correlation = _fit_line(x, y, params.iterations)
         if not correlation >= params.min_correlation:
             return _identity(raster, n_pixels, f"band {name} correlates only {correlation:.2f} with the reference")
@@ -160,8 +161,9 @@ def _identity(raster: Raster, n_pixels: int, reason: str) -> Gain:
 def _fit_reflectance(
     raster: Raster, reference: Raster, use: NDArray[np.bool_], step: int, params: NormalizeParams
 ) -> Gain:
+    at = np.flatnonzero(use)[::step]
     x, y = (
-        np.stack([_averaged(image.band(name), params)[use][::step] for name in raster.bands], axis=1).astype(np.float64)
+        np.stack([_averaged(image.band(name), params).ravel()[at] for name in raster.bands]).astype(np.float64)
         for image in (raster, reference)
     )
     gain, offset, agreeing = _fit_together(x, y, params)
@@ -174,26 +176,30 @@ def _fit_reflectance(
 def _fit_together(
     x: NDArray[np.float64], y: NDArray[np.float64], params: NormalizeParams
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return gain and offset per band of y on x, (pixel, band), and the mean weight: the mode nearest to the prior.
+    """Return gain and offset per band of y on x, (band, pixel), and the mean weight: the mode nearest to the prior.
 
     The scale begins wide and closes in; a pixel counts by how well it fits in all bands at once.
     """
-    n_pixels, n_bands = x.shape
+    n_bands, n_pixels = x.shape
     gain, offset, weight = np.ones(n_bands), np.zeros(n_bands), np.ones(n_pixels)
     scale = np.full(n_bands, _RELATIVE_SCATTER)
-    size = np.abs(x) + _DARKEST
+    size, left = np.abs(x) + _DARKEST, y - x
+    squared, product, least = x * x, x * left, size**-2.0
     for reach in _REACHES:
-        error = (y - (x * gain + offset)) / size
-        weight = np.clip(1 - ((error / scale) ** 2).mean(axis=1) / reach**2, 0, None) ** 2
-        near = weight > 0.25
-        if near.sum() > n_pixels // 20:
-            spread = 1.4826 * np.median(np.abs(error[near]), axis=0)
+        error = x * gain[:, None]
+        error += offset[:, None]
+        np.subtract(y, error, out=error)
+        error /= size
+        weight = np.clip(1 - scale**-2.0 @ (error * error) / (n_bands * reach**2), 0, None) ** 2
+        near = np.flatnonzero(weight > 0.25)
+        if near.size > n_pixels // 20:
+            spread = 1.4826 * np.asarray(median(np.abs(error[:, near]), along_rows=True))
             scale = np.clip(spread, 0.02 * _RELATIVE_SCATTER, _RELATIVE_SCATTER)
-        share = weight[:, None] / (size * scale) ** 2 * (params.independent / n_pixels)
-        left = y - x
-        xx, x1, one = (share * x * x).sum(axis=0), (share * x).sum(axis=0), share.sum(axis=0)
-        xx, one = xx + params.prior_gain**-2, one + params.prior_offset**-2
-        xy, y1 = (share * x * left).sum(axis=0), (share * left).sum(axis=0)
+        share = least * weight
+        share *= (params.independent / n_pixels / scale**2)[:, None]
+        xx, xy = (np.einsum("ij,ij->i", share, plane) for plane in (squared, product))
+        x1, y1 = (np.einsum("ij,ij->i", share, plane) for plane in (x, left))
+        xx, one = xx + params.prior_gain**-2, share.sum(axis=1) + params.prior_offset**-2
         determinant = xx * one - x1 * x1
         gain = 1 + (one * xy - x1 * y1) / determinant
         offset = (xx * y1 - x1 * xy) / determinant
