@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import geopandas as gpd
     import pandas as pd
+    from numpy import object_
+    from numpy.typing import NDArray
 
 TIME = "datetime64[us, UTC]"
 
@@ -112,6 +114,16 @@ def join_tables(parts: Sequence[gpd.GeoDataFrame], columns: Mapping[str, str], c
     return geo_table(rows, columns, crs)
 
 
+def as_objects(values: Sequence[Any]) -> NDArray[object_]:
+    """Return values as a column that holds each as it is: tuples and shapes too, which numpy would take apart."""
+    import numpy as np  # tables are declared where no table is made
+
+    column = np.empty(len(values), object)
+    for i, value in enumerate(values):
+        column[i] = value
+    return column
+
+
 def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd  # slow to import: not before there is a table
 
@@ -124,9 +136,7 @@ def _typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
     for name, dtype in columns.items():
         values = [record[name] for record in records]
         if dtype == "object":
-            series = pd.Series([None] * len(values), dtype="object", name=name)
-            for i, value in enumerate(values):
-                series.iat[i] = value
+            series = pd.Series(as_objects(values), dtype="object", name=name)
         elif dtype == TIME:
             series = pd.Series(pd.to_datetime(values, utc=True), name=name).astype(TIME)
         else:

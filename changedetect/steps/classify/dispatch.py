@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import shapely
 from pydantic import Field
 
 from changedetect.core.aoi import PRESENCES, TARGETS
@@ -134,7 +135,7 @@ def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple
     """Return, per detection, the classes wanted where it is and the smallest named zone that holds it."""
     points = detections.geometry.representative_point()
     area = zones.geometry.area.to_numpy()
-    inside = np.array([zones.geometry.contains(point).to_numpy() for point in points]).reshape(len(points), len(zones))
+    inside = shapely.contains(zones.geometry.to_numpy()[None, :], points.to_numpy()[:, None])
     result = []
     for holds in inside:
         targets = {name for row in np.flatnonzero(holds) for name in zones["targets"].iloc[row]}

@@ -13,11 +13,11 @@ from changedetect.steps.detect.light import casting, dark_twice, slivers, withou
 from changedetect.steps.detect.masks import (
     components,
     disc,
-    is_rectangle,
     number,
     objects,
     quantile_by_label,
     thresholds,
+    which_rectangles,
 )
 from changedetect.steps.detect.stands import standing_out
 from changedetect.steps.detect.tail import rises
@@ -111,9 +111,7 @@ def compact(
     keep &= quantile_by_label(labels, free, keep, 0.5) >= seed
     touch = cv2.dilate(taken.astype(np.uint8), disc(max(1, round(params.cast_gap_m / gsd_m)))) > 0
     keep[np.unique(labels[touch])] = False
-    for label in np.flatnonzero(keep):
-        keep[label] = is_rectangle(labels == label, gsd_m, params)
-    return np.asarray(keep[labels])
+    return np.asarray(which_rectangles(labels, keep, gsd_m, params)[labels])
 
 
 def _cores(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:

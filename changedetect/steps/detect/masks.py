@@ -107,12 +107,22 @@ def objects(
     return np.asarray((keep & (high >= least))[labels])
 
 
-def is_rectangle(mask: Mask, gsd_m: float, params: DetectParams) -> bool:
-    """Return whether a mask is an even rectangle as wide as a building."""
-    rows, cols = np.nonzero(mask)
-    sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
-    fills = rows.size / float(sides.prod()) >= params.compact_fill
-    return bool(fills and float(sides.min()) * gsd_m >= params.compact_width_m)
+def which_rectangles(labels: Labels, wanted: Mask, gsd_m: float, params: DetectParams) -> Mask:
+    """Return which of the wanted labels are even rectangles as wide as a building, (label,) bool."""
+    found = np.zeros_like(wanted)
+    if not wanted.any():
+        return found
+    from scipy import ndimage  # scipy is slow to import: only where it is used
+
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None or not wanted[label]:
+            continue
+        rows, cols = np.nonzero(labels[box] == label)
+        points = np.stack([cols + box[1].start, rows + box[0].start], axis=1).astype(np.float32)
+        sides = np.array(cv2.minAreaRect(points)[1]) + 1.0
+        fills = rows.size / float(sides.prod()) >= params.compact_fill
+        found[label] = fills and float(sides.min()) * gsd_m >= params.compact_width_m
+    return found
 
 
 def number(labels: Labels, keep: Mask) -> Labels:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from changedetect.steps.detect.light import without_cast_shadows
-from changedetect.steps.detect.masks import components, disc, is_rectangle, objects
+from changedetect.steps.detect.masks import components, disc, objects, which_rectangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,9 +91,7 @@ def roof_like(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
     area = np.bincount(labels.ravel(), minlength=count) * gsd_m**2
     keep = (area >= params.compact_area_m2) & (area <= params.max_hole_m2)
     keep[0] = False
-    for label in np.flatnonzero(keep):
-        keep[label] = is_rectangle(labels == label, gsd_m, params)
-    return np.asarray(keep[labels])
+    return np.asarray(which_rectangles(labels, keep, gsd_m, params)[labels])
 
 
 def local_objects(score: Raster, usable: Mask, rise: float, params: DetectParams) -> Mask:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from rasterio import Env
 from rasterio.features import geometry_mask
 
 from changedetect.core.quality import is_valid
-from changedetect.core.tables import MEASURE_COLUMNS, require_columns
+from changedetect.core.tables import MEASURE_COLUMNS, as_objects, require_columns
 from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, stood_tall, tints_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
 from changedetect.steps.explain.slopes import slope_gain
@@ -87,18 +88,15 @@ def explain(
     heights = (params.cast_height_m, params.crown_height_m)
     casts = tuple(_tip(view.shadow, height / gsd_m) for view, height in zip(views, heights, strict=True))
     flags, features = [], []
-    for row in detections.to_dict("records"):
-        shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, casts)
-        # What was not built before has no slopes whose light could change.
-        shares["slope_gain"] = _slope(row["geometry"], (raster, images), views) if row["status"] == "modified" else 0.0
-        flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
-        features.append({**row["features"], **{name: round(value, 6) for name, value in shares.items()}})
-    explained = detections.copy()
-    for name, values in (("flags", flags), ("features", features)):
-        explained[name] = explained[name].astype("object")
-        for at, value in enumerate(values):
-            explained.iat[at, explained.columns.get_loc(name)] = value
-    return explained
+    with Env():  # one for all: drawing an outline opens its own otherwise, which takes longer than the drawing
+        for row in detections.to_dict("records"):
+            shares = _explain_one(row["geometry"], (raster, images), reach, leans, params, casts)
+            # What was not built before has no slopes whose light could change.
+            built = row["status"] == "modified"
+            shares["slope_gain"] = _slope(row["geometry"], (raster, images), views) if built else 0.0
+            flags.append(tuple(dict.fromkeys((*row["flags"], *_flags(shares, params)))))
+            features.append({**row["features"], **{name: round(value, 6) for name, value in shares.items()}})
+    return detections.assign(flags=as_objects(flags), features=as_objects(features))
 
 
 def _images(raster: Raster, baseline: Baseline, shade: Mapping[str, float]) -> tuple[Plane, Plane, Plane]:

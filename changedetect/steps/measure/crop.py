@@ -203,7 +203,7 @@ def _own_colours(scaled: Plane, sure: Mask) -> list[NDArray[np.float32]]:
     # The two kinds lie apart along the direction in which the pixels differ most.
     _, _, axes = np.linalg.svd((inside - middle[:, None]).T[:: max(1, inside.shape[1] // 2000)], full_matrices=False)
     along = axes[0] @ inside
-    low, high = np.quantile(along, (0.1, 0.9))
+    low, high = (float(quantile(along, share)) for share in (0.1, 0.9))
     for _ in range(8):
         upper = along > 0.5 * (low + high)
         if upper.all() or not upper.any():

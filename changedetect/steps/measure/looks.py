@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -99,19 +99,22 @@ def edge_share(crop: Crop, planes: Plane, params: MeasureParams) -> float:
     rim = cv2.dilate(mask, np.ones((3, 3), np.uint8)) - mask
     if rim.sum() < 4 or inner.sum() == 0:
         return 0.0
-    best = np.zeros(mask.shape, np.float32)
+    at = np.flatnonzero(rim)
+    sides = [part.astype(np.float32) for part in (inner, outer)]
+    weights = [np.maximum(_sum_around(side, width + 1).take(at), np.float32(1)) for side in sides]
+    best = np.zeros(at.size, np.float32)
     for plane in planes:
-        inside, outside = _mean_within(plane, inner, width + 1), _mean_within(plane, outer, width + 1)
+        inside, outside = (
+            _sum_around(plane * side, width + 1).take(at) / weight for side, weight in zip(sides, weights, strict=True)
+        )
         floor = np.maximum(0.5 * np.abs(inside + outside), 1e-6)
         best = np.maximum(best, np.abs(inside - outside) / floor)
-    return float((best[rim > 0] > params.built_contrast).mean())
+    return float((best > params.built_contrast).mean())
 
 
-def _mean_within(plane: Plane, mask: NDArray[Any], radius: int) -> Plane:
+def _sum_around(plane: Plane, radius: int) -> Plane:
     side = (2 * radius + 1,) * 2
-    weight = cv2.boxFilter(mask.astype(np.float32), -1, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    total = cv2.boxFilter(plane * mask, -1, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(total / np.maximum(weight, np.float32(1)))
+    return np.asarray(cv2.boxFilter(plane, -1, side, normalize=False, borderType=cv2.BORDER_CONSTANT))
 
 
 def sharpness(crop: Crop) -> float:
@@ -125,17 +128,19 @@ def sharpness(crop: Crop) -> float:
     )
     if crop.ring.sum() < 20 or not rim.any():
         return 0.0
+    at, around, inside = (np.flatnonzero(part) for part in (rim, crop.ring, crop.mask))
     for before, after in zip(crop.before, crop.after, strict=True):
         change = after - before
-        contrast_here = np.abs(change - median(change[crop.ring]))
-        size = float(quantile(contrast_here[crop.mask], 0.75))
-        noise = 1.4826 * float(median(contrast_here[crop.ring]))
+        ground = change.take(around)
+        level = median(ground)
+        size = float(quantile(np.abs(change.take(inside) - level), 0.75))
+        noise = 1.4826 * float(median(np.abs(ground - level)))
         if size <= 3 * noise or size <= 0:
             continue
         dx = cv2.Sobel(change, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         dy = cv2.Sobel(change, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         # Where its own shadow adjoins, the edge of a dark thing does not show: the steeper part decides.
-        best = max(best, float(quantile(np.hypot(dx, dy)[rim > 0], 0.7)) / size)
+        best = max(best, float(quantile(np.hypot(dx.take(at), dy.take(at)), 0.7)) / size)
     return best
 
 
