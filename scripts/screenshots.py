@@ -144,7 +144,7 @@ def taken(browser: Browser, page_path: Path, shot: Shot) -> Image.Image:
     width, height = shot.size
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=shot.scheme)
     page.goto(page_path.resolve().as_uri())
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     ready_s = int(page.locator("html").get_attribute("data-ready") or 0) / 1000
     print(f"{shot.place}: {page_path.stat().st_size / 1e6:.1f} MB, interactive after {ready_s:.1f} s")
     parts = []

@@ -50,7 +50,7 @@ def visit(chromium, address):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda asked: said.append(asked.url) if asked.url.startswith("http") else None)
         page.goto(at + fragment)
-        page.wait_for_selector("html[data-ready]", timeout=20_000)
+        page.wait_for_selector("html[data-whole]", timeout=20_000)
         opened.append((context, said))
         return page
 
@@ -242,7 +242,7 @@ def test_review_by_keyboard_is_kept_and_exported(visit, tmp_path):
     assert second["when"].endswith("Z")
     assert [first["id"], second["id"]] == shown_rows(page)[:2]
     page.reload()
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     assert page.locator("#table td.cell-review").all_inner_texts()[:2] == ["accept", "reject"]
     page.select_option("#filter-review", "reject")
     assert shown_rows(page) == [second["id"]]
@@ -262,6 +262,10 @@ def test_csv_has_a_line_per_change_shown_and_no_formulas(visit):
 
 def test_a_link_leads_to_its_object(visit):
     page = visit("#change=vessel-0000000002&look=s3")
+    assert (
+        page.locator(".leaflet-after-pane img").count() == 1
+    )  # read after the scripts ran, unlike what is shown first
+    assert page.evaluate("report.data.first.after !== 3 && report.state.after === 3")
     assert page.evaluate("report.state.selected") == "vessel-0000000002"
     assert page.evaluate("report.linkTo(report.change('hut-0000000003'))").split("#")[1].startswith("change=hut-")
 
@@ -327,7 +331,7 @@ def test_a_page_on_which_nothing_was_found_says_so(visit, tmp_path):
     address = write_place(tmp_path / "out", results_of(3, 0)).resolve().as_uri()
     page = visit()
     page.goto(address)
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     assert "Nothing was found" in page.locator("#table").inner_text()
     assert page.locator(".row.looks").count() == 1
     page.keyboard.press("j")
@@ -341,7 +345,7 @@ def test_real_scenes_are_not_called_simulated_and_missing_imagery_is_told(visit,
     write_page(folder)
     page = visit()
     page.goto(written.resolve().as_uri())
-    page.wait_for_selector("html[data-ready]")
+    page.wait_for_selector("html[data-whole]")
     words = page.locator("body").inner_text()
     assert "SIMULATED" not in words
     assert "holds no imagery for this page" in words
@@ -358,7 +362,10 @@ def season(tmp_path_factory):
 
 def test_a_season_of_many_looks_and_changes_is_ready_in_time(visit, season):
     page = visit(at=season.resolve().as_uri())
-    assert int(page.locator("html").get_attribute("data-ready")) < 3000
+    ready, whole = (int(page.locator("html").get_attribute(f"data-{name}")) for name in ("ready", "whole"))
+    assert ready < 3000
+    assert ready <= whole
+    assert page.locator(".row.thing").count() == 40
 
 
 def test_a_change_without_chips_is_cut_from_the_pictures_of_the_looks_and_says_so(visit, season):

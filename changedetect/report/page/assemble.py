@@ -60,13 +60,17 @@ def page(data: dict[str, Any], exported: dict[str, Any], pictures: Images) -> st
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    blocks = [island("data", data), island("exported", exported), *map(_picture, pictures.items())]
+    # a browser shows the page before it has read the pictures that are not shown at first
+    shown = [tile["image"] for index in data["first"].values() for tile in data["looks"][index]["tiles"]]
+    blocks = [island("data", data), *(_picture(name, pictures[name]) for name in dict.fromkeys(shown))]
+    rest = [island("exported", exported), *(_picture(*item) for item in pictures.items() if item[0] not in shown)]
     parts = {
         "policy": policy,
         "title": html.escape(_title(data)),
         "style": style,
         "data": "\n".join(blocks),
         "script": script,
+        "rest": "\n".join(rest),
     }
     # in one pass: what is put in may well contain such marks
     return re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _static("page.html"))
@@ -80,9 +84,8 @@ def island(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>'
 
 
-def _picture(item: tuple[str, str]) -> str:
-    name, text = item
-    return f'<script type="text/plain" data-image="{html.escape(name)}">{text}</script>'
+def _picture(name: str, text: str) -> str:
+    return f'<script type="text/plain" id="picture:{html.escape(name)}">{text}</script>'
 
 
 def _title(data: dict[str, Any]) -> str:

@@ -50,6 +50,7 @@ def page_data(outputs: Outputs) -> tuple[dict[str, Any], Images]:
         },
         "zones": _zones(outputs, frame),
         "looks": looks,
+        "first": _shown_first(looks, changes),
         "changes": changes,
         "activity": _activity(outputs, looks),
         "alarms": _alarms(outputs, area_km2),
@@ -142,6 +143,18 @@ def _looks(outputs: Outputs, frame: Frame, pictures: Images) -> list[dict[str, A
             }
         )
     return looks
+
+
+def _shown_first(looks: list[dict[str, Any]], changes: list[dict[str, Any]]) -> dict[str, int]:
+    """Return the looks that the page shows at first: the last clear one of the baseline and the one that shows most."""
+    used = [(index, look) for index, look in enumerate(looks) if look["used"]]
+    baseline = [(look["status"] == "clear", index) for index, look in used if look["baseline"]]
+    later = [
+        (sum(change["states"][index] == "p" for change in changes) + 0.5 * (look["status"] == "clear"), index)
+        for index, look in used
+        if not look["baseline"]
+    ]
+    return {"before": max(baseline, default=(False, 0))[1], "after": max(later, default=(0.0, len(looks) - 1))[1]}
 
 
 def _statuses(outputs: Outputs) -> dict[str, str]:

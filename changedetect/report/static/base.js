@@ -8,18 +8,51 @@ const report = {};
   /** Return the features as they are in changes.geojson; parsed only when asked for. */
   report.features = () => read("exported").features;
 
-  const blocks = new Map();
-  for (const block of document.querySelectorAll("script[data-image]")) blocks.set(block.dataset.image, block);
   const urls = new Map();
+  let awaited = false;
   /** Return an address of a picture of the page, null without one; decoded when first shown. */
   report.image = (name) => {
     if (!urls.has(name)) {
-      const block = blocks.get(name);
-      if (!block) return null;
-      const bytes = Uint8Array.from(atob(block.textContent), (letter) => letter.charCodeAt(0));
+      const block = document.getElementById(`picture:${name}`);
+      if (!block) {
+        awaited = awaited || document.readyState === "loading";
+        return null;
+      }
+      const text = atob(block.textContent);
+      const bytes = new Uint8Array(text.length);
+      for (let k = 0; k < text.length; k += 1) bytes[k] = text.charCodeAt(k);
       urls.set(name, URL.createObjectURL(new Blob([bytes], { type: "image/webp" })));
     }
     return urls.get(name);
+  };
+
+  // What lies below the map is drawn after it, part by part, so that the page answers in between. Most pictures are
+  // written behind the scripts: whoever asked for one that was not read yet is told when it is.
+  const parts = [];
+  let complete = false;
+  const whole = () => {
+    if (!parts.length && complete) document.documentElement.dataset.whole = String(Math.round(performance.now()));
+  };
+  const drawNext = () => {
+    const draw = parts.shift();
+    if (draw) draw();
+    if (parts.length) setTimeout(drawNext);
+    else whole();
+  };
+  /** Draw a part of the page when there is time for it. */
+  report.later = (draw) => parts.push(draw);
+  /** Draw what is still to be drawn now. */
+  report.drawAll = () => {
+    while (parts.length) parts.shift()();
+  };
+  /** Begin with what was left for later. */
+  report.drawParts = () => {
+    setTimeout(drawNext);
+    document.addEventListener("DOMContentLoaded", () => {
+      complete = true;
+      if (awaited) report.set({ pictures: true });
+      whole();
+    });
   };
 
   const fill = (node, attributes, children) => {

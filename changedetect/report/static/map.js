@@ -35,7 +35,8 @@
     const group = sides[side];
     group.clearLayers();
     for (const { image, box } of look.tiles) {
-      L.imageOverlay(report.image(image), box, { pane: side, className: "tile", alt: "" }).addTo(group);
+      const address = report.image(image);
+      if (address) L.imageOverlay(address, box, { pane: side, className: "tile", alt: "" }).addTo(group);
     }
     if (!byId("show-hidden").checked) return;
     for (const { kind, shapes } of look.hidden) {
@@ -45,16 +46,19 @@
     }
   };
 
-  /** Return a name that stands on the northern edge of a shape. */
-  const nameOf = (layer, text, className) => {
+  /** Return a name that stands on an edge of a shape: a marker, as a tooltip is measured each time it is set. */
+  const nameOf = (layer, text, className, edge = "getNorth") => {
     const box = layer.getBounds();
-    return L.tooltip({ permanent: true, direction: "top", offset: [0, 2], className }).setLatLng([box.getNorth(), box.getCenter().lng]).setContent(el("span", {}, text));
+    const icon = L.divIcon({ className: `name ${className}`, iconSize: null, html: el("span", {}, text) });
+    return L.marker([box[edge](), box.getCenter().lng], { icon, pane: "tooltipPane", interactive: false, keyboard: false });
   };
 
   // Zones and the place's outline.
   const casing = L.layerGroup().addTo(map);
+  const zoneNames = [];
   const drawPlaces = () => {
     casing.clearLayers();
+    zoneNames.length = 0;
     if (!byId("show-zones").checked) return;
     const line = { pane: "places", fill: false, interactive: false };
     for (const rings of data.place.outline) L.polygon(rings, { ...line, color: "#fff", weight: 1.5, dashArray: "8 6", opacity: 0.9 }).addTo(casing);
@@ -62,7 +66,7 @@
       for (const rings of shapes) {
         L.polygon(rings, { ...line, color: "#000", weight: 3.5, opacity: 0.5 }).addTo(casing);
         const zone = L.polygon(rings, { ...line, color: "#fff", weight: 1.5 }).addTo(casing);
-        nameOf(zone, report.words(name), "zone-name").addTo(casing);
+        zoneNames.push(nameOf(zone, report.words(name), "zone-name", "getSouth").addTo(casing));
       }
     }
   };
@@ -122,13 +126,13 @@
     declutter();
   };
   const label = (change, layer) => {
-    const tooltip = nameOf(layer, change.label, change.id === state.selected ? "change-name chosen" : "change-name");
-    labels.push({ tooltip: tooltip.addTo(outlines), change });
+    const name = nameOf(layer, change.label, change.id === state.selected ? "change-name chosen" : "change-name");
+    labels.push({ name: name.addTo(outlines), change });
   };
   /** Hide labels that would cover one of a change that matters more. */
   const declutter = () => {
-    const rank = ({ change }) => (change.id === state.selected ? 2 : change.confidence || 0);
-    const ranked = [...labels].sort((a, b) => rank(b) - rank(a)).map(({ tooltip }) => tooltip.getElement()).filter(Boolean);
+    const rank = ({ change }) => (!change ? 1.5 : change.id === state.selected ? 2 : change.confidence || 0);
+    const ranked = [...labels, ...zoneNames.map((name) => ({ name }))].sort((a, b) => rank(b) - rank(a)).map(({ name }) => name.getElement().firstChild);
     const boxes = ranked.map((node) => node.getBoundingClientRect()); // all measured before any is changed
     const kept = [];
     ranked.forEach((node, k) => {
@@ -162,7 +166,7 @@
   // Layers that can be left out.
   const boxes = [
     ["show-labels", "Labels", true, drawChanges],
-    ["show-zones", "Zones", true, () => drawPlaces()],
+    ["show-zones", "Zones", true, () => { drawPlaces(); declutter(); }],
     ["show-hidden", "Hatch cloud", true, () => { draw("before"); draw("after"); }],
     ["show-others", "Other dates", false, drawChanges],
   ].map(([id, text, on, act]) => {
@@ -191,14 +195,14 @@
     map.fitBounds(zone ? L.polygon(zone.shapes).getBounds().pad(0.15) : whole, { animate: false });
   };
 
-  report.on(["before"], () => draw("before"));
-  report.on(["after"], () => draw("after"));
+  report.on(["before", "pictures"], () => draw("before"));
+  report.on(["after", "pictures"], () => draw("after"));
   report.on(["after", "selected", "shown"], drawChanges);
   const tell = () => {
     const change = report.change(state.selected);
     byId("chosen").replaceChildren(change ? report.detail(change) : report.hint());
   };
-  report.on(["selected"], tell);
+  report.on(["selected", "pictures"], tell);
   report.hint = () => el("p", { class: "fine" }, data.changes.length ? "Choose a change on the map (Tab and Enter, too), the timeline or the table; j and k step through them." : "Nothing was found.");
   report.startMap = () => {
     draw("before");

@@ -37,21 +37,27 @@
       + "That is before classes, explained shadows and persistence over looks are asked for, which only lower it.";
   };
 
+  /** Return what opens at a click; what is in it is drawn later. */
+  const folded = (open, title, draw) => {
+    const node = el("details", { open }, el("summary", {}, title));
+    report.later(() => node.append(draw()));
+    return node;
+  };
   const words = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
   report.startQuality = () => {
     const used = data.looks.filter((look) => look.used).length;
     byId("quality").append(
       el("h2", { id: "quality-title" }, "Quality"),
       el("p", {}, `${used} of ${data.looks.length} scenes used. `, alarms()),
-      el("details", { open: data.looks.length <= 16 }, el("summary", {}, `Scenes (${data.looks.length})`), scenes()));
-    const settings = flat(data.settings).map(([key, value]) => [el("code", {}, key), report.words(words(value))]);
-    const inputs = data.inputs.map((input) => [report.words(input.path), el("code", { class: "hash" }, input.sha256 || "–")]);
-    const made = [...flat(data.provenance), ...flat({ libraries: data.libraries, seconds: data.timings_s }), ["changes (sha256)", data.digest]]
-      .map(([key, value]) => [el("code", {}, key), report.words(words(value))]);
+      folded(data.looks.length <= 16, `Scenes (${data.looks.length})`, scenes));
+    const settings = flat(data.settings);
+    const named = ([key, value]) => [el("code", {}, key), report.words(words(value))];
+    const inputs = () => data.inputs.map((input) => [report.words(input.path), el("code", { class: "hash" }, input.sha256 || "–")]);
+    const made = () => [...flat(data.provenance), ...flat({ libraries: data.libraries, seconds: data.timings_s }), ["changes (sha256)", data.digest]].map(named);
     byId("provenance").append(
       el("h2", { id: "provenance-title" }, "How it was made"),
-      el("details", {}, el("summary", {}, "Program, versions, seeds, times"), table(["What", "Value"], made)),
-      el("details", {}, el("summary", {}, `Settings in full (${settings.length})`), table(["Setting", "Value"], settings)),
-      el("details", {}, el("summary", {}, `Inputs and their hashes (${inputs.length})`), table(["File", "SHA-256"], inputs)));
+      folded(false, "Program, versions, seeds, times", () => table(["What", "Value"], made())),
+      folded(false, `Settings in full (${settings.length})`, () => table(["Setting", "Value"], settings.map(named))),
+      folded(false, `Inputs and their hashes (${data.inputs.length})`, () => table(["File", "SHA-256"], inputs())));
   };
 })();

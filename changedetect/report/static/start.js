@@ -56,14 +56,11 @@
     const shown = best.find((change) => change.states[state.after] === "p") || best[0];
     if (shown) report.select(shown.id, { move: false });
   }
-  report.startReview();
-  report.startExport();
-  report.startTable();
-  report.startCalendar();
-  report.startTimeline();
-  report.startQuality();
   report.startMap();
   report.startSwipe();
+  report.startReview();
+  report.startExport();
+  for (const draw of [report.startTimeline, report.startCalendar, report.startTable, report.startQuality]) report.later(draw);
   report.begun = true;
   window.addEventListener("hashchange", report.followAddress);
   // what is drawn to a width is drawn again to that of the paper; the map shows what it showed of the place
@@ -82,9 +79,11 @@
     return map.fitBounds(seen, { animate: false });
   };
   window.addEventListener("beforeprint", () => {
+    report.drawAll();
     for (const details of document.querySelectorAll("#quality details, #provenance details:first-of-type")) details.open = true;
     toPaper(true);
   });
   window.addEventListener("afterprint", () => toPaper(false));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  report.drawParts();
 })();

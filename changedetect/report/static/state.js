@@ -6,25 +6,8 @@
   const listeners = [];
   const byId = new Map(changes.map((change) => [change.id, change]));
 
-  /** Return the look that shows most: of the clear ones the last with most objects. */
-  const fullest = () => {
-    const later = looks.map((look, index) => ({ look, index })).filter(({ look }) => look.used && !look.baseline);
-    const count = (index) => changes.filter((change) => change.states[index] === "p").length;
-    const best = later.reduce((kept, item) => {
-      const value = count(item.index) + (item.look.status === "clear" ? 0.5 : 0);
-      return !kept || value >= kept.value ? { value, index: item.index } : kept;
-    }, null);
-    return best ? best.index : looks.length - 1;
-  };
-  const lastBefore = () => {
-    const baseline = looks.map((look, index) => ({ look, index })).filter(({ look }) => look.used && look.baseline);
-    const clear = baseline.filter(({ look }) => look.status === "clear");
-    const kept = (clear.length ? clear : baseline).pop();
-    return kept ? kept.index : 0;
-  };
-
   report.change = (id) => byId.get(id) || null;
-  report.state = { before: lastBefore(), after: fullest(), selected: null, shown: new Set(byId.keys()) };
+  report.state = { ...data.first, selected: null, shown: new Set(byId.keys()) };
   report.on = (keys, listener) => listeners.push({ keys, listener });
   /** Set some of the state and tell those who listen to what is now different. */
   report.set = (values) => {

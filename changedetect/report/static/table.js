@@ -79,7 +79,7 @@
   report.startTable = () => {
     byId("changes").append(el("div", { class: "scroll" }, el("table", { class: "table", id: "table" }, el("thead", {}, el("tr", {}, el("td"), ...headers)), body)), more);
     draw();
-    report.on(["shown", "reviewed"], draw);
+    report.on(["shown", "reviewed", "pictures"], draw);
     report.on(["selected"], () => {
       for (const node of body.querySelectorAll("tr[data-change]")) node.classList.toggle("chosen", node.dataset.change === state.selected);
     });
