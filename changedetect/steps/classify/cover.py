@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class CoverParams:
     """How even, how strong and how bare a change is that covers a roof anew."""
 
-    chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
-    """How often such a change is a hut's roof."""
+    chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.92
+    """How often such a change is a hut's roof: 28 of 28 on simulated ground, and less believed of the next place."""
     min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     """Roofs are rectangles; what is ragged is a crown, a yard or a shadow."""
     min_change: Annotated[float, Field(ge=0.0)] = 0.35
