@@ -69,6 +69,12 @@ def test_a_ship_lies_along_a_quay_or_with_the_stern_to_it():
     assert may_be_ship(hull(240, 276, 120, 20, 90.0), HULL, STRAIGHT) == 1
 
 
+@pytest.mark.parametrize("length_m", [117.0, 120.0])
+def test_a_quay_is_straight_beside_odd_and_even_numbers_of_pixels(length_m):
+    # hulls without a bow: their long axis runs along the pixels, the middle of the even one between two of them
+    assert may_be_ship(box(180, 321, 180 + length_m, 339), MUD, STRAIGHT, sides=(length_m, 18.0, 1.0)) == 1
+
+
 def test_a_ship_needs_room_beside_it():
     creek = STRAIGHT.union(box(-10, -10, 500, 318))
     assert may_be_ship(box(180, 319, 300, 339), HULL, creek) == 0

@@ -174,3 +174,23 @@ def test_at_ten_metres_ice_at_a_berth_is_unseen_and_a_ship_on_open_water_is_foun
     inside = contains_xy(floes.buffer(-15), x, y) & (y < 400)
     assert hidden[inside].mean() > 0.95
     assert not hidden[contains_xy(box(0, 0, 600, 380).difference(floes.buffer(15)), x, y)].any()
+
+
+def test_at_ten_metres_a_narrow_ship_at_the_quay_stands_out_and_a_shore_seen_elsewhere_does_not():
+    coarse = grid(gsd_m=10.0, px=60)
+    port = ((None, WATER), (box(0, 403, 600, 600), CONCRETE))
+    moved = ((None, WATER), (box(0, 400, 600, 600), CONCRETE))
+    first = paint(coarse, *port)
+    rng = np.random.default_rng(6)
+    # as grey as the quay, and darker: the colour of water and quay in one pixel
+    grey = tuple(0.3 * quay + 0.7 * water for quay, water in zip(CONCRETE, WATER, strict=True))
+    still, at_berth, shifted = (
+        look_at_water(*pair(coarse, first, paint(coarse, *layers, rng=rng)), PARAMS).sigma
+        for layers in (port, (*port, (hull(300, 393, 100, 15), grey)), moved)
+    )
+    x, y = np.meshgrid(*coarse.pixel_centres())
+    ship = (abs(x - 300) < 35) & (y > 385) & (y < 400)
+    assert still.max() < PARAMS.grow_sigma
+    assert at_berth[ship].min() > PARAMS.grow_sigma
+    assert at_berth[~(abs(x - 300) < 70)].max() < PARAMS.grow_sigma
+    assert shifted.max() < PARAMS.grow_sigma

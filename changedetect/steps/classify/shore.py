@@ -49,11 +49,12 @@ class ShoreParams:
     """... and in pixels: any shore is straight over a few."""
     quay_aspect: tuple[float, float] = (1.2, 2.2)
     """At a quay lies what is this much longer than wide, less the pixel that both are too long: several ships side by
-    side, no heap of earth."""
+    side, no heap of earth. What has the colours of the shore too must have a single hull's shape (`aspect`)."""
     sea_room: tuple[float, float] = (0.4, 0.7)
     """Share of the ground as wide as a ship beside it, on the side that has more, that is water."""
     aspect: tuple[float, float] = (2.0, 3.5)
-    """Away from quays the shape must be a hull's: length over width, both less the pixel they are too long ..."""
+    """Away from quays, and in the shore's colours, the shape must be a hull's: length over width, both less the pixel
+    they are too long ..."""
     fill: tuple[float, float] = (0.6, 0.75)
     """... and share of the smallest rectangle that is filled."""
     shore_m: Positive = 45.0
@@ -173,7 +174,7 @@ def tell_ship_from_shore(
     changed = _rim_changed(places, shores, params)
     unlike = ramp(_unlike_shore(hull, window, shores, params), *params.unlike)
     quay = ramp(_straight_share(hull, window, shores, params), *params.berth_share) * ramp(aspect, *params.quay_aspect)
-    quay *= max(unlike, ramp(changed, *params.quay_rim_changed))
+    quay *= max(unlike, ramp(changed, *params.quay_rim_changed) * ramp(aspect, *params.aspect))
     free = ramp(aspect, *params.aspect) * ramp(fill, *params.fill) * ramp(changed, *params.rim_changed)
     free *= max(unlike, params.alone) if _is_alone(hull, window, shores, params) else unlike
     return may_be * max(quay, free)
@@ -264,7 +265,7 @@ def _on_a_line(t: NDArray[np.float64], n: NDArray[np.float64], params: ShorePara
     """Return along how many pixels the nearest shore keeps to one line about parallel to t."""
     if t.size < 3:
         return 0.0
-    cell = np.round(t).astype(int)
+    cell = np.floor(t + 0.5 + 1e-6).astype(int)  # never to even: a middle between two pixels would merge their cells
     order = np.lexsort((n, cell))
     first = order[np.unique(cell[order], return_index=True)[1]]
     t, n = t[first], n[first]

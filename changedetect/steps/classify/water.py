@@ -34,6 +34,10 @@ VISIBLE = ("blue", "green", "red", "pan", "gray")
 
 _MAX_STEP_PX = 2
 _HALF_PX = 0.5
+_LEAST_PLAY = 0.05
+"""Share of a pixel that the shore may seem to take beyond what it did, whatever a look's whole shore says."""
+_SURE_SLOPE = 5.0
+"""Sigmas that the baseline's gradient must make per pixel for a place to tell how far the edge moved."""
 _MIN_STRAY = 20
 _RIM_PX = 1.6
 """A pixel no farther from land may show some of it."""
@@ -222,7 +226,8 @@ def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params:
     -----
     Chi-square of the whitened difference, averaged over `average_m`, as sigmas of one degree of freedom. Near land the
     least over baselines moved by `edge_m` counts, with the baseline's gradient and, beside the shore, its colour in the
-    look as allowed directions: the edge of a quay does not fire where it is seen a pixel away.
+    look as allowed directions: the edge of a quay does not fire where it is seen a pixel away. Where two pixels are
+    wider than a ship, that would explain ships too: there the look's whole shore tells how far its edges moved.
     """
     gsd_m = raster.grid.gsd_m
     water = find_water(baseline, params)
@@ -238,12 +243,44 @@ def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params:
     if row.size:
         shore = _shore_colour(after, raster.valid & ~water, rim, step) - before[:, rim[0], rim[1]]
         shore[:, away[rim] > _RIM_PX] = 0
-        squared[rim] = _least_squared(after, before, rim, (step, shore), model)
+        play = (1.0, _HALF_PX)
+        if 2 * gsd_m > params.beam_m:
+            play = _play_of_edges(after, before, rim, shore, model)
+        squared[rim] = _least_squared(after, before, rim, (step, np.float32(play[0]) * shore, play[1]), model)
     side = 2 * round(0.5 * params.average_m / gsd_m) + 1
     weight = cv2.blur(seen.astype(np.float32), (side, side))
     mean = cv2.blur(squared, (side, side)) / np.maximum(weight, np.float32(1e-3))
     degrees = len(model.bands)
     return np.where(seen, np.sqrt(np.maximum(mean - np.float32(degrees - 1), 0)), 0).astype(np.float32)
+
+
+def _play_of_edges(
+    after: Plane,
+    before: Plane,
+    rim: tuple[NDArray[np.intp], NDArray[np.intp]],
+    shore: Plane,
+    model: WaterModel,
+) -> tuple[float, float]:
+    """Return how much of the shore's colour, and how many pixels of the baseline's gradient, edges of a look show.
+
+    Standard deviations over the whole shore, from the median: ships lie along the smaller part of it.
+    """
+    whitening = np.asarray(model.whitening, np.float32)
+    y = whitening @ (
+        after[:, rim[0], rim[1]] - before[:, rim[0], rim[1]] - np.asarray(model.level, np.float32)[:, None]
+    )
+    slopes = [slope[:, rim[0], rim[1]] for slope in _steepest(before)]
+    found = []
+    for directions, least in (([shore], 1.0), (slopes, _SURE_SLOPE)):
+        told = []
+        for direction in directions:
+            along = whitening @ direction
+            power = (along * along).sum(axis=0)
+            use = power > least**2
+            told.append(np.abs((y * along).sum(axis=0)[use] / power[use]))
+        values = np.concatenate(told)
+        found.append(1.4826 * float(np.median(values)) if values.size else 1.0)
+    return min(max(found[0], _LEAST_PLAY), 1.0), min(max(found[1], _LEAST_PLAY), _HALF_PX)
 
 
 def _squared(difference: Plane, directions: Sequence[Plane], model: WaterModel) -> Plane:
@@ -271,18 +308,18 @@ def _least_squared(
     after: Plane,
     before: Plane,
     rim: tuple[NDArray[np.intp], NDArray[np.intp]],
-    near: tuple[int, Plane],
+    near: tuple[int, Plane, float],
     model: WaterModel,
 ) -> Plane:
-    """Return the least whitened square at pixels, over baselines moved by some pixels, half a pixel more, and shore."""
+    """Return the least whitened square at pixels, over baselines moved by some pixels and a part of one, and shore."""
     rows, cols = before.shape[1:]
     slopes = _steepest(before)
-    step, shore = near
+    step, shore, part_px = near
     moves = [(dr, dc) for dr in (-step, 0, step) for dc in (-step, 0, step)] if step else [(0, 0)]
     least = np.full(rim[0].size, np.inf, np.float32)
     for dr, dc in moves:
         at = (slice(None), np.clip(rim[0] + dr, 0, rows - 1), np.clip(rim[1] + dc, 0, cols - 1))
-        directions = [shore, *(np.float32(_HALF_PX) * slope[at] for slope in slopes)]
+        directions = [shore, *(np.float32(part_px) * slope[at] for slope in slopes)]
         least = np.minimum(least, _squared(after[:, rim[0], rim[1]] - before[at], directions, model))
     return least
 
