@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from changedetect.config import Config
+from changedetect.core.comparable import colours_of
 from changedetect.core.grid import Grid
 from changedetect.core.quality import Quality
 from changedetect.core.run import RunResults
@@ -71,8 +72,9 @@ def _views(stack: Stack, results: RunResults) -> list[_View]:
 def _write_imagery(folder: Path, views: list[_View], config: Config, simulated: bool) -> None:
     if not views:
         return
+    colours = colours_of(view.member.scene for view in views)
     samples = [
-        read_member(view.member, view.grid.coarsen(max(1, max(view.grid.shape) // _SAMPLE_PX)), config)
+        read_member(view.member, view.grid.coarsen(max(1, max(view.grid.shape) // _SAMPLE_PX)), config, colours)
         for view in views
     ]
     together = images.shown_bands(samples)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from changedetect.config import Config
+from changedetect.core.comparable import colours_of
 from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults
@@ -38,8 +39,6 @@ logger = logging.getLogger(__name__)
 KEPT_REVIEWS = "review.json"
 """In an output folder: reviews of changes that are no longer found."""
 
-_COLOURS = ("red", "green", "blue")
-
 
 class Remade(NamedTuple):
     """What making the report again did."""
@@ -64,11 +63,13 @@ def extra_writers(series: Series, stack: Stack, results: RunResults, config: Con
 
 
 def _write_quicklooks(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
+    bands = colours_of(member.scene for member in members.values())
+
     def window(change: Mapping[str, Any], which: Which) -> Raster | None:
         record = chip_scene(change, which, results.scene_records)
         if record is None:
             return None
-        return read_member(members[record["id"]], chip_grid(change, results.grid, config.write), config)
+        return read_member(members[record["id"]], chip_grid(change, results.grid, config.write), config, bands)
 
     draw_quicklooks(folder, results, window, config.write)
 
@@ -76,28 +77,24 @@ def _write_quicklooks(folder: Path, members: Mapping[str, Member], results: RunR
 def _write_overview(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
     record = overview_scene(results)
     if record is not None:
-        image = read_member(members[record["id"]], overview_grid(results, config.write), config)
+        member = members[record["id"]]
+        image = read_member(member, overview_grid(results, config.write), config, colours_of([member.scene]))
         draw_overview(folder, results, image, config.write)
 
 
 def _write_imagery(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
     def look(scene_id: str, grid: Grid) -> Raster:
-        return read_member(members[scene_id], grid, config, _bands_to_show(members[scene_id]))
+        return read_member(members[scene_id], grid, config, colours_of([members[scene_id].scene]))
 
     def chip(change: Mapping[str, Any], which: Which, grid: Grid) -> Raster | None:
         record = chip_scene(change, which, results.scene_records)
         if record is None:
             return None
         member = members[record["id"]]
-        return read_member(member, grid.coarsen(member.factor), config, _bands_to_show(member))
+        return read_member(member, grid.coarsen(member.factor), config, colours_of([member.scene]))
 
     angles = {name: member.scene.view_azimuth_deg for name, member in members.items()}
     write_imagery(folder, results, Sources(look, chip, angles), config.write)
-
-
-def _bands_to_show(member: Member) -> tuple[str, ...] | None:
-    """Return red, green and blue where the scene has them: what is not shown need not be read."""
-    return _COLOURS if set(_COLOURS) <= set(member.scene.bands) else None
 
 
 def _copy_truth(truth: Path, folder: Path) -> None:

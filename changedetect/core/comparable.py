@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from changedetect.core.scene import Scene
 
 RADAR_UNITS = ("sigma0", "amplitude", "db")
@@ -66,3 +68,9 @@ def is_radar(scene: Scene) -> bool:
 def is_structure_only(scene: Scene, reference: Scene) -> bool:
     """Return whether two scenes can be compared by structure alone: a stretched picture against measured numbers."""
     return (scene.unit == PICTURE) != (reference.unit == PICTURE)
+
+
+def colours_of(scenes: Iterable[Scene]) -> tuple[str, ...] | None:
+    """Return red, green and blue where every scene has them, else None: what is not shown need not be read."""
+    colours = ("red", "green", "blue")
+    return colours if all(set(colours) <= set(scene.bands) for scene in scenes) else None

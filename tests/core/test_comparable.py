@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from shapely.geometry import box
 
-from changedetect.core.comparable import is_structure_only, why_not_compared
-from changedetect.core.scene import Scene
+from changedetect.core.comparable import colours_of, is_structure_only, why_not_compared
+from changedetect.core.scene import Asset, Scene
 
 
 def scene(unit="sigma0", sensor="sentinel-1-rtc", **fields):
@@ -44,3 +44,19 @@ def test_the_same_look_side_alone(fields, sentence):
     reference = scene("amplitude", "umbra-gec", look_side="right", orbit_state="ascending", off_nadir_deg=40)
     reason = why_not_compared(scene("amplitude", **{"sensor": "umbra-gec", **fields}), reference)
     assert reason is None if sentence is None else sentence in reason
+
+
+def test_colours_are_those_that_every_scene_has():
+    colours = ("red", "green", "blue")
+    full, grey = (
+        Scene(
+            "s",
+            datetime(2024, 9, 1, tzinfo=UTC),
+            tuple(Asset(band, ("a.tif",)) for band in bands),
+            10.0,
+            box(0, 0, 1, 1),
+        )
+        for bands in (("nir", *colours), ("pan",))
+    )
+    assert colours_of([full, full]) == colours
+    assert colours_of([full, grey]) is None
