@@ -8,6 +8,7 @@ from changedetect.core.quality import Quality
 from changedetect.core.raster import Raster
 from changedetect.errors import GridError
 from changedetect.steps.register import RegisterParams, estimate_shift
+from changedetect.steps.register.exact import resample_exactly
 from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field, measure_disagreement
 
 GRID = make_grid(256)
@@ -94,6 +95,30 @@ def test_a_tighter_limit_in_metres_abstains_but_says_how_exact_it_was(reference)
     assert "not exact enough: CE90 is" in warp.reason
     assert warp.ce90_m > limit_m
     assert not warp.displacement_px(GRID).any()
+
+
+def test_a_scene_of_which_half_moved_otherwise_abstains(reference):
+    torn = render(GRID, lambda y, x: (np.where(x > 128, 6.0, 0.0), 0 * y), noise_seed=2)
+    warp = estimate_shift(torn, reference, P)
+    assert warp.status == "abstained"
+    assert "correlation windows, needs 6 and 65% of them" in warp.reason
+
+
+def test_exact_resampling_puts_a_wave_where_it_belongs():
+    def wave(y, x):
+        return np.sin(0.7 * y + 0.9 * x) + np.cos(1.1 * x - 0.4 * y)
+
+    row, col = np.indices((90, 110), np.float64)
+    plane = np.stack([wave(row, col), 2 * wave(row, col)]).astype(np.float32)
+    y, x = (k[:50, :60] + shift for k, shift in ((row, 20.37), (col, 20.61)))
+    y += 0.1 * np.sin(x / 30)
+    moved = resample_exactly(plane, y.astype(np.float32), x.astype(np.float32))
+    inner = (slice(2, -2), slice(2, -2))
+    for plane_moved, height in zip(moved, (1, 2), strict=True):
+        np.testing.assert_allclose(plane_moved[inner], height * wave(y, x)[inner], atol=0.04 * height)
+    assert abs(np.mean((moved[0] - wave(y, x)) * np.gradient(wave(y, x), axis=1))) < 2e-3
+    beyond = resample_exactly(plane, y.astype(np.float32) + 200, x.astype(np.float32))
+    assert not beyond.any()
 
 
 def test_a_grid_too_small_abstains():

@@ -12,6 +12,7 @@ from changedetect.core.results import Warp
 from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import (
     AFFINE,
+    PENALTIES,
     ROUGH_PENALTY,
     Field,
     Fit,
@@ -21,9 +22,10 @@ from changedetect.steps.register.field import (
     fit_like,
     measure_disagreement,
     measure_spread,
+    near_penalties,
     predict_sigma,
 )
-from changedetect.steps.register.heights import fit_ground, stand_on_ground
+from changedetect.steps.register.heights import Lean, fit_ground, stand_on_ground
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
 from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
 from changedetect.steps.register.windows import (
@@ -44,11 +46,13 @@ if TYPE_CHECKING:
 
 _MIN_SIDE_PX = 64
 _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
-_LATER_PASSES, _NEAR_LEVEL = 2, 2
+_MANY_WINDOWS, _MOST_AGREE, _SMEAR_PX = 12, 0.7, 0.3
+"""Windows that lock on the scene as it lies, their share that agrees, and how far scale or rotation moves their rims:
+beyond these a second round, on the scene moved by their affine, tells no more than the pixels then do."""
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.2, 1.0, 0.05
+_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.4, 1.1, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
 _CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
 """90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
@@ -59,6 +63,9 @@ no more than .6 px however far they lean: what leans far is surely told from the
 _CE90_PER_SIGMA = 2.146
 """Radius that holds 90 % of a round normal error, in standard deviations per axis."""
 _MAP_CELLS = 8
+_CARRIED_OVER = 0.2
+"""Where nothing is seen the field is off by so much more than its own spread says, which knows nothing of how a warp
+goes on."""
 _MOST_SIGMA_PX = 99.0
 
 
@@ -105,12 +112,12 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.2 h, r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half the
-    distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v that
-    of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands above
-    the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between the
-    field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share show
-    there alone; less .1 px in quadrature. It speaks for ground with texture.
+    CE90 = max(sqrt(max(1.4 h, 1.1 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
+    the distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v
+    that of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands
+    above the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between
+    the field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
+    show there alone; less .1 px in quadrature. It speaks for ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -159,9 +166,10 @@ def _lock(view: View, reference: Reference, params: RegisterParams, trace: _Trac
     start[:, 0] = peak.shift_px
     best = _agree(reference.coarse, moving, start, params, trace)
     if best is None:
+        told = trace.values
         return (
-            f"too few places agree on a shift: {trace.values.get('windows_inlying', 0):.0f} correlation windows, "
-            f"needs {params.min_windows}"
+            f"too few places agree on a shift: {told.get('windows_inlying', 0):.0f} of {told.get('windows', 0):.0f} "
+            f"correlation windows, needs {params.min_windows} and {params.min_windows_share:.0%} of them"
         )
     return _start_field(*best, factor, grid.shape)
 
@@ -186,13 +194,21 @@ def _agree(
                 total = ties.value + np.column_stack([np.ones(len(ties.value)), ties.position]) @ affine.T
                 ties = WindowTies(ties.position, total, ties.weight, size)
                 affine, inlying = fit_consensus(ties, extent)
-            if inlying.sum() < params.min_windows:
+            if inlying.sum() < params.min_windows or _is_settled(affine, inlying, size):
                 break
         trace.note(windows=len(ties.value), windows_inlying=inlying.sum(), window_px=size)
         if inlying.sum() >= params.min_windows:
+            if inlying.mean() < params.min_windows_share:
+                break
             kept = WindowTies(ties.position[inlying], ties.value[inlying], ties.weight[inlying], size)
             return kept, affine
     return None
+
+
+def _is_settled(affine: NDArray[np.float64], inlying: NDArray[np.bool_], window_px: int) -> bool:
+    """Return whether windows on the scene moved by the affine would see no more: most agree, and none is smeared."""
+    smear_px = float(np.abs(affine[:, 1:]).max()) * window_px / 2
+    return bool(inlying.sum() >= _MANY_WINDOWS and inlying.mean() >= _MOST_AGREE and smear_px < _SMEAR_PX)
 
 
 def _resample(features: Features, affine: NDArray[np.float64]) -> Features:
@@ -226,52 +242,55 @@ def _refine(
     views: list[View], reference: Reference, start: Field, params: RegisterParams, trace: _Trace
 ) -> tuple[Fit, Measured] | str:
     """Return the fit at full resolution and what it was made on, or the reason there is none."""
-    result: tuple[Fit, Measured] | str = "there is no level to refine"
-    field_now, factor = start, 0
+    now, lean = start, None
     for view, fixed in zip(views, reference.levels, strict=True):
-        # a level that starts where one hardly coarser ended needs fewer steps
-        near = 0 < factor <= _NEAR_LEVEL * fixed.factor
-        passes, factor = min(params.passes, _LATER_PASSES) if near else params.passes, fixed.factor
-        level = pair_level(fixed, view, field_now, params, reference.grid.shape)
-        result = _refine_level(level, field_now, passes, params, trace)
-        if isinstance(result, str):
-            break
-        field_now = result[0].field
-    return result
+        level = pair_level(fixed, view, now, params, reference.grid.shape)
+        now, lean = _approach(level, now, now is start, params)
+    measured = measure_ties(level, now, exact=True)
+    ties, fixed = measured.ties, level.reference
+    if len(np.unique(ties.group)) < _MIN_GROUPS:
+        side_m = f"{2 * fixed.cell_px} px"
+        return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
+    trace.note(sampled_share=fixed.share, shared_texture=float(measured.kappa.max()))
+    intervals = _intervals(level, params)
+    fit, lean = fit_ground(ties, intervals, fit_field(ties, intervals), lean)
+    return _on_ground(fit, measured, lean, trace)
 
 
-def _refine_level(
-    level: Level, start: Field, passes: int, params: RegisterParams, trace: _Trace
-) -> tuple[Fit, Measured] | str:
-    # on small images the field may be as fine as its ties (two cells): the penalty keeps it from fitting their noise
-    fixed = level.reference
-    spacing_px = min(2.0 * fixed.cell_px * fixed.factor, params.spline_spacing_px)
-    rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in level.full_shape)
-    # the first pass starts from windows, which see no detail: a stiffer field keeps it from fitting their noise
-    now, intervals = start, (min(rows, 6), min(cols, 6)) if passes == params.passes else (rows, cols)
-    lean = None
-    for left in range(passes - 1, 0, -1):
+def _approach(level: Level, start: Field, is_first: bool, params: RegisterParams) -> tuple[Field, Lean | None]:
+    """Return the field after the quick Gauss-Newton steps on a level, and on the full grid how things lean."""
+    now, lean, intervals = start, None, _intervals(level, params)
+    penalties = PENALTIES if is_first else near_penalties(start.penalty)
+    for left in range(params.passes - 1, 0, -1):
         ties = measure_ties(level, now, exact=False).ties
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
-        fit = fit_field(ties, intervals)
-        # before it is near, what is left of the warp looks like heights
-        if left == 1 and fixed.factor == 1:
-            fit, lean = fit_ground(ties, intervals, fit)
-        now, intervals = fit.field, (rows, cols)
-    measured = measure_ties(level, now, exact=True)
-    ties = measured.ties
-    if len(np.unique(ties.group)) < _MIN_GROUPS:
-        side_m = f"{2 * fixed.cell_px * fixed.factor} px"
-        return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
-    trace.note(sampled_share=fixed.share, shared_texture=float(measured.kappa.max()))
-    fit = fit_field(ties, intervals)
-    if fixed.factor == 1:
-        fit, lean = fit_ground(ties, intervals, fit, lean)
+        fit = fit_field(ties, intervals, penalties)
+        # before it is near, what is left of the warp looks like heights; later the field has bent to them
+        if level.reference.factor == 1 and (left == 1 or not is_first):
+            fit, lean = fit_ground(ties, intervals, fit, lean)
+        now, penalties = fit.field, near_penalties(fit.field.penalty)
+    return now, lean
+
+
+def _intervals(level: Level, params: RegisterParams) -> tuple[int, int]:
+    """Return the spline's intervals: on small images as fine as the ties (two cells).
+
+    From the first step on: a warp of three waves is followed at once, and held-out blocks keep it from fitting noise.
+    """
+    fixed = level.reference
+    spacing_px = min(2.0 * fixed.cell_px * fixed.factor, params.spline_spacing_px)
+    rows, cols = (int(np.clip(round(n / spacing_px), 4, params.max_intervals)) for n in level.full_shape)
+    return rows, cols
+
+
+def _on_ground(fit: Fit, measured: Measured, lean: Lean | None, trace: _Trace) -> tuple[Fit, Measured]:
+    """Return the fit and what it was made on, less what of it is height."""
     if lean is None:
         return fit, measured
     towards = float(np.degrees(np.arctan2(lean.towards[1], -lean.towards[0]))) % 360.0
     trace.note(lean_towards_deg=towards, lean_mean_px=lean.mean_px, lean_share=1.0 - lean.share)
+    ties = measured.ties
     ground, *kinds = (
         stand_on_ground(part, fit.field.at_points(part.position), lean) for part in (ties, *measured.kinds)
     )
@@ -285,7 +304,10 @@ def _grade(fit: Fit, measured: Measured, grid: Grid, params: RegisterParams, tra
     least = np.linalg.eigvalsh(ties.info)[:, 0]
     sure = least > _SURE_SHARE * np.median(least)
     miss_px = np.hypot(*fit.miss_px.T)
-    ce90_px = _measure_ce90(fit, measured, sure, trace)
+    lattice = _map_lattice()
+    place = np.concatenate([lattice, ties.position[sure]])
+    differ = measure_disagreement(fit, measured.kinds, measured.shares, place)
+    ce90_px = _measure_ce90(fit, measured, sure, differ[len(lattice) :], trace)
     within = float(np.mean(miss_px[sure] < 1.0))
     inlying = sure & (fit.weight > 0.5)
     u_row, u_col = fit.field.at(np.array([0.5]), np.array([0.5]))[:, 0, 0]
@@ -300,7 +322,7 @@ def _grade(fit: Fit, measured: Measured, grid: Grid, params: RegisterParams, tra
     if ce90_px > limit_px:
         reason = f"not exact enough: CE90 is {ce90_px:.2f} px ({ce90_m:.2f} m), needs {limit_px:.2f} px"
         return trace.abstain(reason, ce90_m, n)
-    trace.values["sigma_map_px"] = _map_sigma(fit, measured, sure, ce90_px)
+    trace.values["sigma_map_px"] = _map_sigma(fit, ties, sure, ce90_px, differ[: len(lattice)])
     rmse_px = float(np.sqrt(np.mean(miss_px[inlying] ** 2))) if n else float(np.quantile(miss_px, 0.9))
     coefficients = np.round(fit.field.coefficients, 5)
     return Warp(
@@ -317,14 +339,15 @@ def _grade(fit: Fit, measured: Measured, grid: Grid, params: RegisterParams, tra
     )
 
 
-def _measure_ce90(fit: Fit, measured: Measured, sure: NDArray[np.bool_], trace: _Trace) -> float:
-    """Return the CE90 over ground with texture, px."""
+def _measure_ce90(
+    fit: Fit, measured: Measured, sure: NDArray[np.bool_], differ: NDArray[np.float64], trace: _Trace
+) -> float:
+    """Return the CE90 over ground with texture, px, given how far kinds of evidence differ at the sure ties."""
     ties, stiffness = measured.ties, fit.field.penalty
     spreads = measure_spread(fit, ties, (stiffness, min(stiffness, ROUGH_PENALTY)))
     chance, rough = (_q90(spread[:, sure]) for spread in spreads)
     held_out = _q90(np.hypot(*fit.miss_px[sure].T))
     noise = _tie_noise(fit.miss_px[sure], ties.position[sure])
-    differ = measure_disagreement(fit, measured.kinds, measured.shares, ties.position[sure])
     # ties that know more count more: where little is known, kinds differ by chance
     exactness = np.sqrt(np.linalg.eigvalsh(ties.info[sure])[:, 0])
     order = np.argsort(differ, kind="stable")
@@ -337,18 +360,23 @@ def _measure_ce90(fit: Fit, measured: Measured, sure: NDArray[np.bool_], trace: 
     return max(seen, _CE90_KINDS * _excess(kinds, _KINDS_FLOOR_PX))
 
 
-def _map_sigma(fit: Fit, measured: Measured, sure: NDArray[np.bool_], ce90_px: float) -> list[list[float]]:
-    """Return the standard deviation of u per axis, px, in `_MAP_CELLS` x `_MAP_CELLS` cells, row by row."""
+def _map_lattice() -> NDArray[np.float64]:
     middle = (np.arange(_MAP_CELLS) + 0.5) / _MAP_CELLS
-    lattice = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
-    ties = measured.ties
+    return np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _map_sigma(
+    fit: Fit, ties: Ties, sure: NDArray[np.bool_], ce90_px: float, differ: NDArray[np.float64]
+) -> list[list[float]]:
+    """Return the standard deviation of u per axis, px, in `_MAP_CELLS` x `_MAP_CELLS` cells, row by row."""
+    lattice = _map_lattice()
     picked = ties.position[sure][:: max(int(sure.sum()) // _MAP_CELLS**2, 1)]
     sigma = predict_sigma(fit, ties, np.concatenate([lattice, picked]))
     known = float(np.median(sigma[len(lattice) :]))
     # nowhere better than where the ties are: what the field carries over is no more exact than what it is made of
     ratio = np.maximum(sigma[: len(lattice)] / known, 1.0) if known > 0 else np.ones(len(lattice))
+    ratio += _CARRIED_OVER * (ratio - 1.0)
     # and nowhere better than kinds of evidence agree there
-    differ = measure_disagreement(fit, measured.kinds, measured.shares, lattice)
     kinds = _CE90_KINDS * np.sqrt(np.maximum(differ**2 - _KINDS_FLOOR_PX**2, 0.0))
     worst = np.maximum(ratio * ce90_px, kinds) / _CE90_PER_SIGMA
     found = np.minimum(worst, _MOST_SIGMA_PX).reshape(_MAP_CELLS, _MAP_CELLS)

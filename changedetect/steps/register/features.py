@@ -22,7 +22,7 @@ _ERODE = np.ones((5, 5), np.uint8)
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6.0
 _LOG_OFFSET_SHARE = 0.15
 """Share of the median added before the log: keeps the noise of dark water from being blown up."""
-_SAMPLE_PX = 256
+_SAMPLE_PX = 128
 _THIN = 7
 """Quantiles are taken of every seventh value: they are as good, and sorting all of them is the slowest step."""
 _EPS = 1e-6

@@ -136,13 +136,23 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
     trials = _try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties)
     coarse = _choose(trials, ties)
     if coarse.penalty > ROUGH_PENALTY >= min(penalties):
-        single = _try_penalties(design, ties, _assign_folds(np.arange(len(ties)), _FOLDS, seed=0), penalties)
+        rougher = [penalty for penalty in penalties if penalty <= coarse.penalty]
+        single = _try_penalties(design, ties, _assign_folds(np.arange(len(ties)), _FOLDS, seed=0), rougher)
         fine = _choose(single, ties)
         if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(_at_penalty(single, coarse.penalty).miss_px):
             # its error is still judged by whole groups: what neighbours share must not pass for exactness
             coarse = _at_penalty(trials, fine.penalty)
     field = Field(coarse.coefficients, coarse.penalty)
     return Fit(field, coarse.weight, coarse.miss_px, ties.group, tuple(trials))
+
+
+def near_penalties(penalty: float) -> tuple[float, ...]:
+    """Return those to try in a step that others follow, given what the step before it took.
+
+    Its neighbours, the affine and the stiff field, against which heights are read.
+    """
+    at = PENALTIES.index(penalty)
+    return tuple(p for k, p in enumerate(PENALTIES) if abs(k - at) <= 1 or p in (AFFINE, STIFF_PENALTY))
 
 
 def measure_spread(fit: Fit, ties: Ties, penalties: Sequence[float], draws: int = 2) -> tuple[NDArray[np.float64], ...]:
@@ -251,7 +261,10 @@ class _Equations:
 
 
 class _Design:
-    """The spline at the ties; the order of unknowns is row, column, component, its matrix is kept by diagonals."""
+    """The spline at the ties; the order of unknowns is row, column, component.
+
+    Its matrix is kept as LAPACK wants it, without a copy: per column what lies on the diagonal and below it.
+    """
 
     def __init__(self, ties: Ties, intervals: tuple[int, int]) -> None:
         n, n_row, n_col = len(ties), intervals[0] + 3, intervals[1] + 3
@@ -261,7 +274,7 @@ class _Design:
         self.bands = 2 * (3 * n_col + 3) + 2
         unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(n, 32)
         i, j = np.tril_indices(32)
-        flat = (unknown[:, i] - unknown[:, j]) * self.size + unknown[:, j]
+        flat = unknown[:, j] * self.bands + unknown[:, i] - unknown[:, j]
         basis = np.repeat(self.basis, 2, axis=1)
         terms = basis[:, i] * basis[:, j] * ties.info[:, i % 2, j % 2]
         pull = np.einsum("nij,nj->ni", ties.info, ties.value)
@@ -279,7 +292,7 @@ class _Design:
         shift_matrix, shift_right = self._shift_terms @ columns, self._shift_pulls @ columns
         return [
             _Equations(
-                np.ascontiguousarray(matrix[:, k]).reshape(self.bands, self.size),
+                np.ascontiguousarray(matrix[:, k]).reshape(self.size, self.bands),
                 np.ascontiguousarray(right[:, k]),
                 shift_matrix[:, k].reshape(2, 2),
                 shift_right[:, k],
@@ -297,14 +310,17 @@ class _Design:
         return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
 
     def _solve(self, equations: _Equations, right: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
-        from scipy.linalg import solveh_banded  # scipy is slow to import: only where it is used
+        from scipy.linalg.lapack import dpbsv  # scipy is slow to import: only where it is used
 
-        unit = max(float(equations.matrix[0].mean()), 1e-12)
+        unit = max(float(equations.matrix[:, 0].mean()), 1e-12)
         banded = self.bend * (unit * penalty)
         banded += equations.matrix
         banded += self.slope * (unit * _SLOPE_SHARE)
-        banded[0] += 1e-9 * unit
-        return np.asarray(solveh_banded(banded, right, lower=True, overwrite_ab=True, check_finite=False))
+        banded[:, 0] += 1e-9 * unit
+        _, solution, fault = dpbsv(banded.T, right, lower=True, overwrite_ab=True)
+        if fault:
+            raise np.linalg.LinAlgError(f"the field's equations are not positive definite (row {fault})")
+        return np.asarray(solution)
 
     def spread_at(self, position: NDArray[np.float64], equations: _Equations, penalty: float) -> NDArray[np.float64]:
         """Return the root of the mean variance of both components of u at positions (n, 2), up to one factor."""
@@ -366,10 +382,10 @@ def _penalties(n_row: int, n_col: int, bands: int) -> tuple[NDArray[np.float64],
     slope = np.kron(gram(n_row, 1), eye_col) + np.kron(eye_row, gram(n_col, 1))
     out = []
     for dense in (bend, slope):
-        banded = np.zeros((bands, 2 * n_row * n_col))
+        banded = np.zeros((2 * n_row * n_col, bands))
         below, left = np.nonzero(np.tril(dense))
         for k in range(2):
-            banded[2 * (below - left), 2 * left + k] = dense[below, left]
+            banded[2 * left + k, 2 * (below - left)] = dense[below, left]
         out.append(banded)
     return out[0], out[1]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import (
     Features,
     Image,
@@ -184,13 +185,4 @@ def window_features(view: View, place: tuple[int, int, int, int], params: Regist
 
 def cut_window(image: Image, place: tuple[int, int, int, int]) -> Image:
     """Cut a window (row, col, rows, cols) that may reach beyond the image, where nothing is usable."""
-    row, col, rows, cols = place
-    r0, c0 = max(row, 0), max(col, 0)
-    r1, c1 = min(row + rows, image.shape[0]), min(col + cols, image.shape[1])
-    bands = np.zeros((image.bands.shape[0], rows, cols), np.float32)
-    valid = np.zeros((rows, cols), bool)
-    if r1 > r0 and c1 > c0:
-        to = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
-        bands[(slice(None), *to)] = image.bands[:, r0:r1, c0:c1]
-        valid[to] = image.valid[r0:r1, c0:c1]
-    return replace(image, bands=bands, valid=valid)
+    return replace(image, bands=cut_planes(image.bands, place), valid=cut_planes(image.valid[None], place)[0])

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from changedetect.steps.register.features import Features
 
-_WHITEN = 0.5
-"""Exponent of the cross-spectrum's magnitude taken off: half whitening; full whitening was worst at every size."""
 _TAPER = 0.15
 _LOBE_PX = 6
 """Half side of the main peak, px: a second peak counts outside it."""
@@ -206,7 +204,7 @@ def _match_one(
     side = a.shape[1]
     limit = side // 4
     spectrum = np.conj(fft.rfft2(a)) * fft.rfft2(b)
-    spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
+    spectrum /= _root_magnitude(spectrum)
     mixed = np.tensordot(weight.astype(np.float32), spectrum, axes=1)
     near = np.arange(-limit, limit + 1)
     surface = fft.irfft2(mixed, (side, side))[np.ix_(near, near)]
@@ -229,10 +227,17 @@ def _correlate(
 ) -> NDArray[np.float32]:
     from scipy import fft
 
-    spectrum /= np.sqrt(np.abs(spectrum)) + np.float32(1e-6)
+    spectrum /= _root_magnitude(spectrum)
     full = fft.irfft2(spectrum, size)
     rows, cols = (np.arange(-n, n + 1) for n in limit_px)
     return np.asarray(full[np.ix_(rows, cols)], np.float32)
+
+
+def _root_magnitude(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Return the root of the magnitude: half whitening; full whitening was worst at every size."""
+    power = spectrum.real * spectrum.real
+    power += spectrum.imag * spectrum.imag
+    return np.asarray(np.sqrt(np.sqrt(power, out=power), out=power) + np.float32(1e-6))
 
 
 def _parabola(three: NDArray[np.float32]) -> float:
