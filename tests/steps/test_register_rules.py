@@ -10,6 +10,7 @@ from changedetect.errors import GridError
 from changedetect.steps.register import RegisterParams, estimate_shift
 from changedetect.steps.register.exact import resample_exactly
 from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field, measure_disagreement
+from changedetect.steps.register.prepare import cell_size_px
 
 GRID = make_grid(256)
 P = RegisterParams()
@@ -102,6 +103,16 @@ def test_a_scene_of_which_half_moved_otherwise_abstains(reference):
     warp = estimate_shift(torn, reference, P)
     assert warp.status == "abstained"
     assert "correlation windows, needs 6 and 65% of them" in warp.reason
+
+
+def test_cells_are_smaller_on_small_images_but_not_of_fine_pixels():
+    sizes = {
+        (side, gsd_m): cell_size_px((side, side + 9), gsd_m) for side in (150, 256, 500, 1024) for gsd_m in (0.5, 3)
+    }
+    assert sizes == {
+        (150, 0.5): 6, (256, 0.5): 12, (500, 0.5): 12, (1024, 0.5): 24,
+        (150, 3): 6, (256, 3): 8, (500, 3): 12, (1024, 3): 24,
+    }  # fmt: skip
 
 
 def test_exact_resampling_puts_a_wave_where_it_belongs():

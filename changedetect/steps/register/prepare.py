@@ -36,8 +36,10 @@ _LEVEL_STEP = 4
 _BLOCK_PX = 144
 """Blocks that fit the cache with all that is made of them, and of which a sample covers a large scene evenly."""
 _MIN_VALID = 0.1
-_SMALL_PX, _TINY_PX = 768, 200
-"""Shorter sides below which cells are halved: the warp of a small image may be as short as four cells."""
+_SMALL_PX, _MIDDLE_PX, _TINY_PX = 768, 400, 200
+"""Shorter sides below which cells are smaller: the warp of a small image may be as short as four cells."""
+_SHARED_M = 6.0
+"""A quarter of what neighbours share."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +107,7 @@ def prepare_reference(raster: Raster, moving_bands: Sequence[str], params: Regis
     names = pick_bands(moving_bands, raster.bands, params)
     views = view_levels(raster, names, params)
     coarse = whole_features(views[0], params)
-    levels = tuple(_cut_reference(view, params) for view in views)
+    levels = tuple(_cut_reference(view, raster.grid.gsd_m, params) for view in views)
     return Reference(raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels)
 
 
@@ -134,17 +136,24 @@ def whole_features(view: View, params: RegisterParams) -> Features:
     return view.features or make_features(view.image, view.scale, params)
 
 
-def cell_size_px(shape: tuple[int, int]) -> int:
-    """Return the side of a cell: 24 px, less on small images so that there are enough of them."""
-    if min(shape) >= _SMALL_PX:
+def cell_size_px(shape: tuple[int, int], gsd_m: float) -> int:
+    """Return the side of a cell: 24 px, less on small images so that there are enough of them.
+
+    Four cells are held out together, and should be wider than what a shadow or a crop does to neighbours alike: a
+    small image of fine pixels keeps larger ones.
+    """
+    side = min(shape)
+    if side >= _SMALL_PX:
         return 24
-    return 12 if min(shape) >= _TINY_PX else 6
+    if side >= _MIDDLE_PX:
+        return 12
+    return 6 if side < _TINY_PX else int(np.clip(round(_SHARED_M / gsd_m), 8, 12))
 
 
-def _cut_reference(view: View, params: RegisterParams) -> ReferenceLevel:
+def _cut_reference(view: View, gsd_m: float, params: RegisterParams) -> ReferenceLevel:
     """Return the blocks of one level; of a large level, an even sample that holds `params.max_refine_px` pixels."""
     image = view.image
-    cell = cell_size_px(image.shape)
+    cell = cell_size_px(image.shape, gsd_m * image.factor)
     sampled = is_sampled(image, params)
     side = _BLOCK_PX // cell * cell
     starts = [(r, c) for r in range(0, image.shape[0], side) for c in range(0, image.shape[1], side)]
