@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from changedetect.steps.classify.ground import GroundParams, confidence_of, count_items, own_darkness
+from changedetect.steps.classify.compact import OUTLINE
+from changedetect.steps.classify.ground import (
+    GroundParams,
+    chance_by_shape,
+    confidence_of,
+    count_items,
+    own_darkness,
+)
 
 PARAMS = GroundParams()
 
@@ -44,3 +51,12 @@ def test_darkness_is_the_thing_s_own() -> None:
     # A bright roof that went leaves dark ground: the roof itself was not dark.
     gone = features(dark_before=0.0, dark_after=0.9, bright_fraction=0.0, dark_fraction=0.9)
     assert own_darkness({"status": "disappeared", "features": gone}) == 0.0
+
+
+def test_between_two_resolutions_a_sure_shape_is_a_hut_whatever_its_few_pixels_say() -> None:
+    row = {"features": dict.fromkeys(OUTLINE, 1.0)}
+    assert chance_by_shape(row, {"hut": 0.95}, PARAMS) == 0.95
+    assert chance_by_shape(row, {"hut": 0.8}, PARAMS) == 0.0
+    assert chance_by_shape(row, None, PARAMS) == 0.0
+    # both dates are coarse: no outline
+    assert chance_by_shape({"features": {}}, {"hut": 0.95}, PARAMS) == 0.0

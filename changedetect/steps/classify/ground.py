@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from changedetect.steps.classify.built import BuiltParams, is_newly_built
-from changedetect.steps.classify.compact import chances_of_huts
+from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.learned import as_values, describe_row
@@ -107,6 +107,9 @@ class GroundParams:
     """Share of the trees that must say hut there where both dates are that coarse: crowns and shadows are as small."""
     outline_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.55
     """The same where one of the dates is much finer, and shows an outline."""
+    outlined_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
+    """What was learned of larger shapes is believed there too, from this chance on, where the few pixels told nothing:
+    they are asked about their own evidence alone, and a hut may stand out as a part of something else."""
     veto_margin: Annotated[float, Field(ge=0.0)] = 2.0
     """How far, in units of their softness, sizes may lie beyond their limits before a class is ruled out."""
     bare_max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.55
@@ -319,12 +322,20 @@ def _propose(
         number, low, high = count_items(row, params) if name == "equipment" else (1, 1, 1)
         confidence = by_rules if learned is None else learned[name] * (learned[name] >= params.min_chance)
         if as_compact is not None:
-            # A hut of a few pixels has no shape to speak of: what it is beside the ground around it decides alone.
-            confidence = as_compact
+            # A hut of a few pixels has no shape to speak of: what it is beside the ground around it decides alone,
+            # unless one of the dates is fine enough to show its outline.
+            confidence = max(as_compact, chance_by_shape(row, learned, params))
         flags = _flags(row, params)
         rows.append({"confidence": confidence, "count": number, "count_low": low, "count_high": high, "flags": flags})
     columns = ["confidence", "count", "count_low", "count_high", "flags"]
     return pd.DataFrame(rows, index=detections.index, columns=columns)
+
+
+def chance_by_shape(row: Mapping[str, Any], learned: Mapping[str, float] | None, params: GroundParams) -> float:
+    """Return the chance of a hut by its shape where a finer date shows an outline and the chance is high, else 0."""
+    if learned is None or not set(OUTLINE) <= set(row["features"]):
+        return 0.0
+    return learned["hut"] if learned["hut"] >= params.outlined_min_chance else 0.0
 
 
 def confidence_of(evidence_sigma: float, margins: Sequence[float], params: GroundParams) -> float:
