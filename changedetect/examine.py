@@ -26,6 +26,7 @@ from changedetect.errors import DataError
 from changedetect.io.spill import let_go, make_plane
 from changedetect.stack import Before, Befores, Member, Piece, Stack, read_member
 from changedetect.steps.classify import classify
+from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
@@ -182,6 +183,8 @@ def describe_changes(
         labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
     if any("crowd" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
         labels = add_crowds(labels, pair.raster, pair.baseline, config.classify.crowd)
+    if any("aircraft" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
+        labels = add_parked(labels, pair.raster, pair.baseline, config.classify.aircraft.apron)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any() and raster.unit != STRUCTURE:
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
@@ -12,11 +12,13 @@ from pydantic import Field
 from rasterio.features import rasterize
 
 from changedetect.steps.classify.airframe import fit_best, lengths_between, make_bank
-from changedetect.steps.classify.patch import VISIBLE, proposal, proposals, ramp, smallest_box
+from changedetect.steps.classify.apron import ApronParams, look_at_pavement
+from changedetect.steps.classify.patch import proposal, proposals, ramp, smallest_box
+from changedetect.steps.classify.pose import refine, support_of
 from changedetect.steps.classify.sun import sun_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import geopandas as gpd
     import pandas as pd
@@ -39,10 +41,8 @@ SIDES_PX = (24, 32, 40, 48, 64, 96, 128)
 class AircraftParams:
     """What a parked aircraft looks like from above."""
 
-    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.15
-    """Paved ground in the baseline is not green: (nir - red) / (nir + red) below this (dry soil: 0.1 to 0.2)."""
-    max_colour: Share = 0.15
-    """And it is grey: spread of its visible bands over their mean below this (tan concrete 0.12; bare soil 0.16 up)."""
+    apron: ApronParams = field(default_factory=ApronParams)
+    """What pavement is, and what stands out from it."""
     min_paved_share: Share = 0.6
     """Share of the outline that was paved."""
     paved_around: tuple[float, float] = (0.4, 0.8)
@@ -84,6 +84,17 @@ class AircraftParams:
     """Lengths between which wings come to be resolved."""
     least_explained: tuple[float, float] = (0.3, 0.45)
     """Share of the change that aircraft must explain: below the first none are there, from the second they may be."""
+    refine_gsd_m: Positive = 4.0
+    """Up to this pixel size the smallest aircraft hold enough pixels for poses to be fitted ..."""
+    refine_m: Positive = 30.0
+    """... which outlines up to this length need: longer ones hold transports, whose wings whole pixels tell."""
+    refine_reach: Positive = 1.9
+    """An aircraft may be longer than its outline by this factor: wings and tails of grey ones are faint."""
+    refined_floor: Share = 0.01
+    """Share of the squared change that no template explains: engines, glass, stains."""
+    refined_weights: tuple[float, float, float] = (-1.0, 3.5, 4.5)
+    """Logistic law where poses were fitted: constant, advantage over a fitted box, area of the change. Lorries have
+    advantages of -1 to 0.1 and 50 to 130 m2, aircraft 0.1 to 2 and 110 m2 and more."""
     part_share: Share = 0.5
     """Outlines that lie by more than this under a larger one's aircraft are parts of it."""
     min_snr: Positive = 2.2
@@ -159,18 +170,14 @@ class Evidence:
     """Standard deviations of the change across and along (m), and its area (m2): wings spread it, lorries do not."""
     snr: float
     """Root mean square of the change over the noise of the ground."""
+    refined: float | None = None
+    """`over_box` with both fitted to fractions of a pixel, None where that was not done."""
     supports: tuple[Mask, ...] = ()
     """Where each aircraft lies, (row, col) from the corner of the window."""
 
 
 def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: AircraftParams) -> Apron:
-    names = [name for name in raster.bands if name in baseline.bands]
-    visible = [name for name in VISIBLE if name in names] or names
-    before, after = (np.mean([image.band(name) for name in visible], axis=0) for image in (baseline, raster))
-    valid = np.asarray(raster.valid & baseline.valid)
-    paved = valid & _paved({name: baseline.band(name) for name in names}, params)
-    level = float(np.median(before[paved])) if paved.any() else 1.0
-    change = np.where(valid, (after - before) / np.maximum(before, 0.25 * max(level, 1e-6)), 0.0)
+    change, paved, valid = look_at_pavement(raster, baseline, params.apron)
     grid = raster.grid
     shapes = [(shape, k + 1) for k, shape in enumerate(detections.geometry)]
     labels = np.zeros(grid.shape, np.int32)
@@ -187,7 +194,7 @@ def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, p
         azimuth, elevation = sun_over(grid, detections["acquired"].iloc[0])
         if elevation > params.min_sun_deg:
             sun = (10.0 * round(azimuth / 10.0), 5.0 * round(elevation / 5.0))
-    return Apron(np.asarray(change, np.float32), paved, valid, labels, sizes, scaled, grid.gsd_m, sun)
+    return Apron(change, paved, valid, labels, sizes, scaled, grid.gsd_m, sun)
 
 
 def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams) -> dict[str, Any]:
@@ -236,7 +243,7 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
         return None
     level = float(np.median(change[ground]))
     noise = max(1.4826 * float(np.median(np.abs(change[ground] - level))), 0.01)
-    near = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    near = _grown(inside, 1)
     snr = math.sqrt(float(np.mean((change[inside] - level) ** 2))) / noise
     if snr < params.min_snr:
         return None
@@ -267,11 +274,64 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     floor = 0.02 * total + noise**2 * float(support.sum()) / coarser**2
     left = max(total - fits[0].gain, 0.0) + floor
     left_box = max(total - (box.gain if box else 0.0), 0.0) + floor
-    gained = sum(fit.gain for fit in fits)
+    explained = sum(fit.gain for fit in fits) / max(total, 1e-12)
     supports = tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits)
-    advantage = math.log(left_box / left)
-    spread = _spread(patch * near, apron.gsd_m, params)
-    return Evidence(gained / max(total, 1e-12), advantage, fits[0].length_m / apron.gsd_m, spread, snr, supports)
+    refined = None
+    if len(fits) == 1 and length_m <= params.refine_m and apron.gsd_m <= params.refine_gsd_m:
+        refined = _refine(patch, inside, apron, window, (low, length_m, noise), params)
+    if refined is not None:
+        explained, supports = max(explained, refined[1]), (refined[2],)
+    return Evidence(
+        explained,
+        math.log(left_box / left),
+        fits[0].length_m / apron.gsd_m,
+        _spread(patch * near, apron.gsd_m, params),
+        snr,
+        None if refined is None else refined[0],
+        supports,
+    )
+
+
+def _refine(
+    patch: Plane,
+    inside: Mask,
+    apron: Apron,
+    window: tuple[slice, slice],
+    known: tuple[float, float, float],
+    params: AircraftParams,
+) -> tuple[float, float, Mask] | None:
+    """Return how much less the best aircraft leaves than the best box (logarithm), its share and where it lies.
+
+    `known`: least length of an aircraft, length of the outline (m) and noise of the ground.
+    """
+    low, length_m, noise = known
+    high = max(min(params.refine_reach * length_m, params.max_length_m), 1.2 * low)
+    side = next((n for n in SIDES_PX if n >= max(patch.shape) + 0.5 * high / apron.gsd_m), None)
+    if side is None:
+        return None
+    square, where = _squared(patch, _grown(inside, 1), side, 1)
+    reach = _grown(inside, round(params.margin_m / apron.gsd_m)) & apron.valid[window]
+    # what the patch has as zero belongs to others, or is not known
+    weight = (reach & (patch != 0)).astype(np.float32)
+    frame = (apron.gsd_m, apron.sun_deg)
+    found = []
+    for family, lengths in (("aircraft", (low, high)), ("box", (4.0, max(18.0, 1.2 * length_m)))):
+        banks = [make_bank(family, length, apron.gsd_m, side, apron.sun_deg) for length in lengths_between(*lengths)]
+        first = fit_best(square, where, banks)
+        limits = (params.min_length_m, params.max_length_m)
+        best = refine(patch, weight, first.poses, frame, limits) if first else None
+        if best is None:
+            return None
+        found.append(best)
+    (left, pose), (left_box, _) = found
+    total = float((weight * patch**2).sum())
+    floor = params.refined_floor * total + noise**2 * float(weight.sum())
+    share = 1.0 - left / max(total, 1e-12)
+    return math.log((left_box + floor) / (left + floor)), share, support_of(pose, patch.shape, frame)
+
+
+def _grown(mask: Mask, reach_px: int) -> Mask:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach_px + 1,) * 2, np.uint8)) > 0)
 
 
 def _spread(change: Plane, gsd_m: float, params: AircraftParams) -> tuple[float, float, float]:
@@ -316,8 +376,13 @@ def _fit_all(change: Plane, where: Mask, banks: Sequence[Bank], params: Aircraft
 
 
 def chance(seen: Evidence, params: AircraftParams) -> float:
-    """Return the probability that what was seen is aircraft: a logistic law fitted on simulated aprons."""
+    """Return the probability that what was seen is aircraft: logistic laws fitted on simulated aprons."""
     across, along, area_m2 = (max(value, 1e-3) for value in seen.spread)
+    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.explained, *params.least_explained)
+    if seen.refined is not None:
+        constant, advantage, area = params.refined_weights
+        value = constant + advantage * _within(seen.refined, 1.0) + area * _within(math.log(area_m2 / 110.0), 0.8)
+        return doubt / (1.0 + math.exp(-value))
     features = (
         1.0,
         _within(math.log(across / 3.0), 1.0),
@@ -328,23 +393,8 @@ def chance(seen: Evidence, params: AircraftParams) -> float:
     value = sum(weight * feature for weight, feature in zip(params.weights, features, strict=True))
     resolved = ramp(seen.length_px, *params.resolved_px)
     least = [a + resolved * (b - a) for a, b in zip(params.least_over_box, params.resolved_over_box, strict=True)]
-    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.over_box, *least)
-    doubt *= ramp(seen.explained, *params.least_explained)
-    return doubt / (1.0 + math.exp(-value))
+    return doubt * ramp(seen.over_box, *least) / (1.0 + math.exp(-value))
 
 
 def _within(value: float, limit: float) -> float:
     return max(-limit, min(limit, value))
-
-
-def _paved(before: Mapping[str, Plane], params: AircraftParams) -> Mask:
-    """Return where the baseline is grey and not green, (row, col)."""
-    paved = np.ones(next(iter(before.values())).shape, bool)
-    if {"nir", "red"} <= set(before):
-        total = np.maximum(before["nir"] + before["red"], 1e-9)
-        paved &= (before["nir"] - before["red"]) / total < params.max_ndvi
-    colours = [before[name] for name in ("blue", "green", "red") if name in before]
-    if len(colours) == 3:
-        stack = np.stack(colours)
-        paved &= np.std(stack, axis=0) < params.max_colour * np.maximum(np.mean(stack, axis=0), 1e-9)
-    return paved

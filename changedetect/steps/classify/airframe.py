@@ -37,6 +37,22 @@ ASPECTS = (1.0, 1.6, 2.5, 4.5)
 """Length over width of boxes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """One template in its place."""
+
+    family: str
+    """One of `WINGS`, or `box`."""
+    row: float
+    col: float
+    turn_deg: float
+    length_m: float
+    breadth: float
+    """Span as a share of the length; of a box, its width in metres."""
+    height_m: float
+    """Of what throws the shadow."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bank:
     """Templates of one family, ready to be correlated with patches of one size."""
@@ -48,6 +64,8 @@ class Bank:
     bodies: NDArray[np.float32]
     """(template, 2, row, col) about the middle of the patch."""
     length_m: float
+    shapes: tuple[tuple[str, float], ...]
+    """Family and breadth (`Pose`) of the templates, each in as many directions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +81,8 @@ class Fit:
     length_m: float
     contrast: float
     """Relative brightness of the body against the ground."""
+    poses: tuple[Pose, ...] = ()
+    """The best of each family."""
 
 
 def lengths_between(low_m: float, high_m: float) -> tuple[float, ...]:
@@ -85,24 +105,29 @@ def make_bank(family: str, length_m: float, gsd_m: float, side_px: int, sun_deg:
     body, shadow = planes[:, 0].astype(np.float64), planes[:, 1].astype(np.float64)
     gram = np.stack([(a * b).sum(axis=(1, 2)) for a, b in ((body, body), (body, shadow), (shadow, shadow))], axis=1)
     spectra = fft.rfft2(fft.ifftshift(planes, axes=(-2, -1)))
-    return Bank(np.asarray(spectra, np.complex64), gram, planes, length_m)
+    return Bank(np.asarray(spectra, np.complex64), gram, planes, length_m, _shapes_of(family, length_m))
+
+
+def _shapes_of(family: str, length_m: float) -> tuple[tuple[str, float], ...]:
+    """Return family and breadth of a bank's shapes, in its order."""
+    if family == "aircraft":
+        return tuple((wing, share) for wing, (_, _, shares) in WINGS.items() for share in shares)
+    return tuple(("box", length_m / aspect) for aspect in ASPECTS)
 
 
 @lru_cache(maxsize=128)
 def _draw_all(family: str, length_m: float, gsd_m: float, sun_deg: tuple[float, float] | None) -> NDArray[np.float32]:
     """Return bodies and shadows, (template, 2, row, col), on the smallest odd square that holds them."""
-    if family == "aircraft":
-        shapes = [_outline(wing, length_m, share) for wing, (_, _, shares) in WINGS.items() for share in shares]
-        turns, heights = np.arange(0.0, 360.0, TURN_DEG), [0.11 * length_m] * len(shapes)
-    else:
-        shapes = [[_rectangle(length_m, length_m / aspect)] for aspect in ASPECTS]
-        turns, heights = np.arange(0.0, 180.0, TURN_DEG), [max(2.5, min(0.8 * length_m / a, 10.0)) for a in ASPECTS]
+    drawn = [parts_of(name, length_m, breadth) for name, breadth in _shapes_of(family, length_m)]
+    shapes, heights = [parts for parts, _ in drawn], [height for _, height in drawn]
+    turns = _turns(family)
     reach = max(heights) / math.tan(math.radians(sun_deg[1])) if sun_deg else 0.0
     size = 2 * math.ceil((0.75 * length_m + reach) / gsd_m + 2) + 1
     fine = np.zeros((2, len(shapes) * len(turns), size * FINE, size * FINE), np.uint8)
     for k, (shape, height) in enumerate(zip(shapes, heights, strict=True)):
         for j, turn in enumerate(turns):
-            _draw(fine[:, k * len(turns) + j], shape, float(turn), (gsd_m, _away_m(height, sun_deg)))
+            away_m = shadow_reach_m(height, sun_deg)
+            draw_parts(fine[:, k * len(turns) + j], shape, float(turn), (gsd_m, away_m), (size // 2, size // 2))
     fine[1][fine[0] > 0] = 0
     # one tall image instead of many: the margin around each is wider than the blur
     tall = fine.reshape(-1, size * FINE)
@@ -121,22 +146,44 @@ def fit_best(change: Plane, where: Mask, banks: list[Bank]) -> Fit | None:
     from scipy import fft
 
     best: tuple[float, Any] | None = None
+    poses: dict[str, tuple[float, Pose]] = {}
+    rows, cols = np.nonzero(where)
     spectrum = fft.rfft2(change)
     for bank in banks:
         hits = fft.irfft2(spectrum * np.conj(bank.spectra), s=change.shape)[:, :, where]
         gain, a, b = _solve(hits[:, 0], hits[:, 1], bank.gram)
         at = np.unravel_index(int(np.argmax(gain)), gain.shape)
+        _keep_poses(poses, gain, (rows, cols), bank)
         if best is None or gain[at] > best[0]:
             best = (float(gain[at]), (bank, int(at[0]), int(at[1]), float(a[at]), float(b[at])))
     if best is None:
         return None
     bank, k, place, a_best, b_best = best[1]
-    row, col = (int(v[place]) for v in np.nonzero(where))
+    row, col = int(rows[place]), int(cols[place])
     middle = change.shape[0] // 2
     body, shadow = (np.roll(plane, (row - middle, col - middle), (0, 1)) for plane in bank.bodies[k])
     model = np.float32(a_best) * body + np.float32(b_best) * shadow
     support = (body > 0.25) | ((shadow > 0.4) & (b_best < -0.05))
-    return Fit(best[0], np.asarray(model, np.float32), support, bank.length_m, a_best)
+    found = tuple(pose for _, pose in poses.values())
+    return Fit(best[0], np.asarray(model, np.float32), support, bank.length_m, a_best, found)
+
+
+def _keep_poses(
+    poses: dict[str, tuple[float, Pose]],
+    gain: NDArray[Any],
+    places: tuple[NDArray[np.intp], NDArray[np.intp]],
+    bank: Bank,
+) -> None:
+    """Put the best pose of each family into `poses`, with its gain, where it beats the one that is there."""
+    n_turns = len(gain) // len(bank.shapes)
+    for k, (family, breadth) in enumerate(bank.shapes):
+        own = gain[k * n_turns : (k + 1) * n_turns]
+        turn, place = np.unravel_index(int(np.argmax(own)), own.shape)
+        if family not in poses or own[turn, place] > poses[family][0]:
+            row, col = (float(axis[place]) for axis in places)
+            height_m = parts_of(family, bank.length_m, breadth)[1]
+            pose = Pose(family, row, col, TURN_DEG * float(turn), bank.length_m, breadth, height_m)
+            poses[family] = (float(own[turn, place]), pose)
 
 
 def _solve(
@@ -149,6 +196,17 @@ def _solve(
     b = np.clip(b, DEEPEST_SHADOW, 0.0)
     a = (body - b * ts) / np.maximum(tt, 1e-9)
     return 2 * (a * body + b * shadow) - (a * a * tt + 2 * a * b * ts + b * b * ss), a, b
+
+
+def parts_of(family: str, length_m: float, breadth: float) -> tuple[list[NDArray[np.float64]], float]:
+    """Return the convex polygons of a shape, nose up about (0, 0), metres (x, y), and its height in metres."""
+    if family == "box":
+        return [_rectangle(length_m, breadth)], max(2.5, min(0.8 * breadth, 10.0))
+    return _outline(family, length_m, breadth), 0.11 * length_m
+
+
+def _turns(family: str) -> NDArray[np.float64]:
+    return np.arange(0.0, 360.0 if family == "aircraft" else 180.0, TURN_DEG)
 
 
 def _outline(wing: str, length_m: float, span_share: float) -> list[NDArray[np.float64]]:
@@ -168,7 +226,7 @@ def _rectangle(length_m: float, width_m: float) -> NDArray[np.float64]:
     return np.array([(-x, -y), (x, -y), (x, y), (-x, y)])
 
 
-def _away_m(height_m: float, sun_deg: tuple[float, float] | None) -> tuple[float, float]:
+def shadow_reach_m(height_m: float, sun_deg: tuple[float, float] | None) -> tuple[float, float]:
     """Return how far right and down the shadow of something so high reaches."""
     if sun_deg is None:
         return 0.0, 0.0
@@ -176,18 +234,32 @@ def _away_m(height_m: float, sun_deg: tuple[float, float] | None) -> tuple[float
     return -math.sin(math.radians(sun_deg[0])) * reach, math.cos(math.radians(sun_deg[0])) * reach
 
 
-def _draw(
+def draw_parts(
     fine: NDArray[np.uint8],
     parts: list[NDArray[np.float64]],
     turn_deg: float,
     frame: tuple[float, tuple[float, float]],
+    at_px: tuple[float, float],
 ) -> None:
-    """Draw a body and the ground that its shadow sweeps, (2, row, col), `FINE` cells per pixel."""
+    """Draw a body and the ground that its shadow sweeps, (2, row, col), `FINE` cells per pixel.
+
+    Parameters
+    ----------
+    fine : ndarray
+        (2, row, col) uint8, 0; gets 255.
+    parts : list of ndarray
+        From `parts_of`.
+    turn_deg : float
+        Clockwise.
+    frame : tuple
+        Metres per pixel, and how far right and down the shadow reaches, metres.
+    at_px : tuple of float
+        Row and column of the middle; a pixel's own middle is whole.
+    """
     gsd_m, away_m = frame
     angle = math.radians(turn_deg)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    # the pixel whose middle is the origin is side // 2
-    origin = (fine.shape[-1] // FINE // 2 + 0.5) * FINE - 0.5
+    origin = (np.array([at_px[1], at_px[0]]) + 0.5) * FINE - 0.5
     away = np.asarray(away_m) / gsd_m * FINE
     for part in parts:
         points = np.asarray(part @ turn / gsd_m * FINE + origin, np.float32)

@@ -1,0 +1,155 @@
+"""Plan forms fitted to fractions of a pixel: what tells a small aircraft from a lorry that is as long."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from changedetect.steps.classify.airframe import (
+    BLUR_PX,
+    DEEPEST_SHADOW,
+    FINE,
+    Pose,
+    draw_parts,
+    parts_of,
+    shadow_reach_m,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
+_CALLS = 160
+"""Most templates drawn for one fit; what is left hardly falls after 100 to 150."""
+_UNITS = (1.0, 1.0, 15.0, 0.2, 0.2, 0.3)
+"""Steps of row and column (pixels), turn (degrees), and logarithms of length, breadth and height."""
+_SPANS = {"swept": (0.7, 1.2), "straight": (0.85, 1.5), "delta": (0.5, 0.8)}
+"""Span over length of real aircraft with such wings."""
+_HEIGHTS = (0.07, 0.16)
+"""Height over length: backs and wings lie low, fins stand high but are narrow."""
+_BOX_M = ((3.0, 60.0), (2.2, 40.0), (0.5, 12.0))
+"""Length, width and height of boxes: vehicles are 2.3 to 3 m wide and 2 to 4 m high, wet patches and remnants of cloud
+anything."""
+_LORRY_M = (10.0, 2.6)
+"""Another start for boxes: in whole pixels a lorry may look like a square."""
+
+
+def refine(
+    change: Plane,
+    weight: Plane,
+    starts: Iterable[Pose],
+    frame: tuple[float, tuple[float, float] | None],
+    lengths_m: tuple[float, float],
+) -> tuple[float, Pose] | None:
+    """Return what the best pose leaves of the squared change, and that pose; None without starts.
+
+    Parameters
+    ----------
+    change : ndarray
+        (row, col) relative change of brightness.
+    weight : ndarray
+        (row, col) weight of each pixel, 0 where nothing is known or another thing lies.
+    starts : iterable of Pose
+        Each is improved by itself.
+    frame : tuple
+        Metres per pixel, and the sun's azimuth and elevation, None if unknown.
+    lengths_m : tuple of float
+        Least and most length of aircraft.
+
+    Notes
+    -----
+    Nelder and Mead's simplex over place, turn, length and breadth; brightness of body and shadow by least squares.
+    Templates on whole pixels and in steps of 15 degrees leave as much of a lorry as of a fighter; fitted ones do not.
+
+    References
+    ----------
+    Nelder and Mead, A simplex method for function minimization, The Computer Journal 7(4), 1965.
+    """
+    first = list(starts)
+    first += [replace(pose, length_m=_LORRY_M[0], breadth=_LORRY_M[1]) for pose in first if pose.family == "box"]
+    found = [_refine_one(change, weight, start, frame, lengths_m) for start in first]
+    return min(found, key=lambda one: one[0]) if found else None
+
+
+def _refine_one(
+    change: Plane,
+    weight: Plane,
+    start: Pose,
+    frame: tuple[float, tuple[float, float] | None],
+    lengths_m: tuple[float, float],
+) -> tuple[float, Pose]:
+    from scipy.optimize import minimize  # scipy is slow to import: only where it is used
+
+    limits = _BOX_M if start.family == "box" else (lengths_m, _SPANS[start.family], _HEIGHTS)
+    ratio = 1.0 if start.family == "box" else start.length_m
+
+    def pose_at(values: NDArray[np.float64]) -> tuple[Pose, float]:
+        row, col, turn, *sizes = (value * unit for value, unit in zip(values, _UNITS, strict=True))
+        inside = [
+            min(max(size, math.log(low)), math.log(high)) for size, (low, high) in zip(sizes, limits, strict=True)
+        ]
+        beyond = sum(abs(size - kept) for size, kept in zip(sizes, inside, strict=True))
+        length_m, breadth, height = (math.exp(value) for value in inside)
+        if start.family != "box":
+            height *= length_m
+        return Pose(start.family, row, col, turn, length_m, breadth, height), beyond
+
+    def cost(values: NDArray[np.float64]) -> float:
+        pose, beyond = pose_at(values)
+        return left_over(change, weight, draw_pose(pose, change.shape, frame)) * (1.0 + beyond)
+
+    sizes = (start.length_m, start.breadth, start.height_m / ratio)
+    first = np.array([start.row, start.col, start.turn_deg, *map(math.log, sizes)]) / _UNITS
+    simplex = np.vstack([first, first + np.diag([0.5, 0.5, 0.6, 0.6, 0.6, 0.6])])
+    done = minimize(
+        cost, first, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": _CALLS, "xatol": 0.02}
+    )
+    pose = pose_at(done.x)[0]
+    return left_over(change, weight, draw_pose(pose, change.shape, frame)), pose
+
+
+def draw_pose(
+    pose: Pose, shape: tuple[int, ...], frame: tuple[float, tuple[float, float] | None]
+) -> tuple[Plane, Plane]:
+    """Return the shares of each pixel that a pose's body and its shadow cover, (row, col) each, as a sensor blurs."""
+    gsd_m, sun_deg = frame
+    rows, cols = shape
+    parts, _ = parts_of(pose.family, pose.length_m, pose.breadth)
+    fine = np.zeros((2, rows * FINE, cols * FINE), np.uint8)
+    draw_parts(fine, parts, pose.turn_deg, (gsd_m, shadow_reach_m(pose.height_m, sun_deg)), (pose.row, pose.col))
+    fine[1][fine[0] > 0] = 0
+    body, shadow = (
+        cv2.GaussianBlur(
+            cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255),
+            (0, 0),
+            BLUR_PX,
+        )
+        for plane in fine
+    )
+    return np.asarray(body, np.float32), np.asarray(shadow, np.float32)
+
+
+def left_over(change: Plane, weight: Plane, drawn: tuple[Plane, Plane]) -> float:
+    """Return the weighted squares that a body and a shadow, no deeper than a full one, leave of a change."""
+    body, shadow = (plane.astype(np.float64) for plane in drawn)
+    held, shaded = weight * body, weight * shadow
+    tt, ts, ss = float((held * body).sum()), float((held * shadow).sum()), float((shaded * shadow).sum())
+    on_body, on_shadow = float((held * change).sum()), float((shaded * change).sum())
+    b = (tt * on_shadow - ts * on_body) / max(tt * ss - ts * ts, 1e-9) if ss > 1e-6 else 0.0
+    b = min(max(b, DEEPEST_SHADOW), 0.0)
+    a = (on_body - b * ts) / max(tt, 1e-9)
+    return float((weight * (change - a * body - b * shadow) ** 2).sum())
+
+
+def support_of(pose: Pose, shape: tuple[int, ...], frame: tuple[float, tuple[float, float] | None]) -> Mask:
+    """Return where a pose's body or its shadow lies, (row, col)."""
+    body, shadow = draw_pose(pose, shape, frame)
+    return np.asarray((body > 0.25) | (shadow > 0.4))

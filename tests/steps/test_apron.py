@@ -1,0 +1,83 @@
+"""Aprons: what stands out from pavement, and plan forms fitted to fractions of a pixel."""
+
+import numpy as np
+import pytest
+from presence_kit import CONCRETE, GRASS, airframe, grid, paint, pair
+from shapely.geometry import box
+
+from changedetect.steps.classify.airframe import Pose
+from changedetect.steps.classify.apron import ApronParams, add_parked, find_paved, look_at_pavement
+from changedetect.steps.classify.pose import draw_pose, left_over, refine
+
+GRID = grid(px=60)
+PARAMS = ApronParams()
+DARKER = tuple(0.75 * value for value in CONCRETE)
+"""Paint that darkens all bands alike, as a shadow does."""
+NOTHING = np.zeros(GRID.shape, np.int32)
+FIGHTER = Pose("delta", 12.3, 11.6, 40.0, 17.3, 0.66, 1.9)
+LORRY = Pose("box", 12.4, 11.8, 25.0, 11.0, 2.6, 3.0)
+FRAME = (3.0, (160.0, 40.0))
+
+
+def looked(*layers, ground=CONCRETE):
+    after = paint(GRID, (None, ground), *layers, rng=np.random.default_rng(6))
+    return pair(GRID, paint(GRID, (None, ground)), after)
+
+
+def test_a_fighter_in_shadow_s_colours_is_marked_on_pavement_and_on_nothing_else():
+    fighter = airframe(90, 90, 20.0, 15.0)
+    assert add_parked(NOTHING, *looked((fighter, DARKER)), PARAMS)[29, 29] == 1
+    assert not add_parked(NOTHING, *looked((fighter, DARKER), ground=GRASS), PARAMS).any()
+    assert not add_parked(NOTHING, *looked(), PARAMS).any()
+    assert not add_parked(NOTHING, *looked((box(0, 60, 180, 120), DARKER)), PARAMS).any()
+
+
+def test_a_patch_takes_the_place_of_the_part_that_it_holds_and_leaves_two_apart():
+    raster, baseline = looked((box(75, 75, 105, 99), DARKER))
+    part, parts = NOTHING.copy(), NOTHING.copy()
+    part[29:31, 26:29] = 4
+    parts[29:31, 26:29], parts[29:31, 31:34] = 4, 2
+    whole = add_parked(part, raster, baseline, PARAMS)
+    assert set(np.unique(whole)) == {0, 4}
+    assert (whole == 4).sum() > 5 * (part == 4).sum()
+    np.testing.assert_array_equal(add_parked(parts, raster, baseline, PARAMS), parts)
+
+
+def test_pavement_is_grey_and_its_change_relative():
+    assert find_paved({"red": np.array([0.2, 0.05]), "nir": np.array([0.22, 0.4])}, PARAMS).tolist() == [True, False]
+    change, paved, valid = look_at_pavement(*looked((box(60, 60, 120, 120), DARKER)), PARAMS)
+    assert paved.all()
+    assert valid.all()
+    assert change[25:35, 25:35].mean() == pytest.approx(-0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("true", [FIGHTER, LORRY])
+def test_fitted_poses_tell_a_fighter_from_a_lorry(true):
+    body, shadow = draw_pose(true, (24, 24), FRAME)
+    noise = 0.005 * np.random.default_rng(2).standard_normal(body.shape)
+    change = np.asarray(-0.4 * body - 0.5 * shadow + noise, np.float32)
+    weight = np.ones_like(change)
+    starts = [Pose(name, 12, 12, 30.0, 14.0, breadth, 1.6) for name, breadth in (("delta", 0.7), ("swept", 0.8))]
+    left, _ = refine(change, weight, starts, FRAME, (11.0, 80.0))
+    left_box, _ = refine(change, weight, [Pose("box", 12, 12, 30.0, 12.0, 4.8, 3.8)], FRAME, (11.0, 80.0))
+    assert (left < left_box) == (true is FIGHTER)
+    assert min(left, left_box) < 0.5 * max(left, left_box)
+
+
+def test_a_shadow_is_no_deeper_than_a_full_one():
+    body, shadow = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
+    change = np.array([[0.0, -1.0]], np.float32)
+    assert left_over(change, np.ones_like(change), (body, shadow)) == pytest.approx(0.04)
+
+
+def test_no_start_gives_no_pose():
+    assert refine(np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32), [], FRAME, (11.0, 80.0)) is None
+
+
+def test_fighters_turned_to_any_side_are_drawn_with_the_same_area():
+    areas = [float(draw_pose(fighter_at(turn), (24, 24), FRAME)[0].sum()) for turn in (0.0, 33.0, 90.0)]
+    assert max(areas) < 1.1 * min(areas)
+
+
+def fighter_at(turn_deg: float) -> Pose:
+    return Pose("delta", 11.5, 11.5, turn_deg, 17.3, 0.66, 1.9)
