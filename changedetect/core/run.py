@@ -63,6 +63,6 @@ class WriteParams:
     """Most that report.html weighs, in millions of bytes, so that it can be mailed; imagery gets coarser to fit."""
     report_px: Annotated[int, Field(ge=128, le=16384)] = 4096
     """Longest side of the picture of a look in report.html: larger ones make a telephone give up."""
-    max_chips: Annotated[int, Field(ge=0, le=10_000)] = 300
-    """Most changes that have chips of their own in report.html, the most confident first; each costs two readings. What
-    the others show is cut from the pictures of the looks, which may be coarser."""
+    max_chips: Annotated[int, Field(ge=0, le=10_000)] = 10_000
+    """Most changes that have chips of their own in report.html, the most confident first, as far as `report_mb` has
+    room; each costs two readings. What the others show is cut from the pictures of the looks, which may be coarser."""

@@ -31,14 +31,32 @@ _BRIGHTER, _DARKER = (178, 70, 0), (20, 80, 160)
 _SEEN, _PARTLY, _HIDDEN = (0, 114, 178), (150, 200, 230), (200, 200, 205)
 
 
-def caption(place: str, scene: Scene | Mapping[str, Any]) -> str:
-    """Return place, date, sensor and pixel size of a scene or of its record in run.json."""
+def caption(place: str | None, scene: Scene | Mapping[str, Any]) -> str:
+    """Return place (unless told elsewhere), date, sensor and pixel size of a scene or of its record in run.json."""
     if isinstance(scene, Mapping):
         time, sensor, gsd_m = scene["datetime"], scene.get("sensor"), scene["gsd_m"]
     else:
         time, sensor, gsd_m = scene.acquired, scene.sensor, scene.gsd_m
-    said = [place, f"{pd.Timestamp(time):%Y-%m-%d %H:%M} UTC", *([sensor] if sensor else []), f"{gsd_m:.3g} m"]
+    said = [
+        *([place] if place else []),
+        f"{pd.Timestamp(time):%Y-%m-%d %H:%M} UTC",
+        *([sensor] if sensor else []),
+        f"{gsd_m:.3g} m",
+    ]
     return ", ".join(said)
+
+
+def write_head(
+    page: Image.Image, text: str, *, simulated: bool, at: tuple[float, float] = (8, 8), size_px: int = 17
+) -> None:
+    """Write a title at the top of a page, smaller where it is long, and at its right SIMULATED or REAL."""
+    word, colour = ("SIMULATED", images.WARNING) if simulated else ("REAL", images.GREY)
+    right = page.width - at[0] - images.text_width(word, size_px)
+    room, size = right - at[0] - size_px, size_px
+    while images.text_width(text, size) > room and size > size_px // 2:
+        size -= 1
+    images.write(page, at, text, size)
+    images.write(page, (right, at[1]), word, size_px, colour)
 
 
 def draw_photo(
@@ -90,9 +108,7 @@ def frame(view: Image.Image, title: str, said: str, *, simulated: bool) -> Image
     """Return a panel: a picture with its title, SIMULATED or REAL, and below it what it shows."""
     panel = Image.new("RGB", (view.width, view.height + _HEAD_PX + _FOOT_PX), images.PAPER)
     panel.paste(view, (0, _HEAD_PX))
-    images.write(panel, (2, 5), title, 16)
-    word, colour = ("SIMULATED", images.WARNING) if simulated else ("REAL", images.GREY)
-    images.write(panel, (view.width - (92 if simulated else 44), 6), word, 15, colour)
+    write_head(panel, title, simulated=simulated, at=(2, 5), size_px=16)
     for row, line in enumerate(_lines(said, view.width)):
         images.write(panel, (2, _HEAD_PX + view.height + 4 + 18 * row), line, 14, images.INK)
     return panel
@@ -125,9 +141,7 @@ def draw_timeline(
     zones = list(dict.fromkeys(rows["zone"]))
     lane, left, top = 64, 96, 36
     page = Image.new("RGB", (width_px, top + lane * len(zones) + 62), images.PAPER)
-    images.write(page, (2, 5), title, 16)
-    word, colour = ("SIMULATED", images.WARNING) if simulated else ("REAL", images.GREY)
-    images.write(page, (width_px - (92 if simulated else 44), 6), word, 15, colour)
+    write_head(page, title, simulated=simulated, at=(2, 5), size_px=16)
     times = pd.to_datetime(rows["datetime"], utc=True)
     place = _Axis(times.min(), times.max(), left + 8, width_px - 14)
     most = max(1, int(rows["count"].fillna(0).max()))

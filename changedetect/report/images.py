@@ -129,6 +129,11 @@ def save_png(picture: Image.Image, path: Path) -> None:
     picture.save(path, "PNG", compress_type=zlib.Z_RLE)
 
 
+def text_width(text: str, size_px: int) -> float:
+    """Return how wide a text is written, in pixels."""
+    return float(ImageFont.load_default(size_px).getlength(text))
+
+
 def round_length_m(most_m: float) -> float:
     """Return the longest of 1, 2, 5 times a power of ten that is at most `most_m`."""
     power = 10.0 ** math.floor(math.log10(most_m))

@@ -12,7 +12,7 @@ from changedetect.core.aoi import TARGETS
 from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
 from changedetect.core.times import to_iso
-from changedetect.report import images
+from changedetect.report import figures, images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,17 +89,9 @@ def _area(results: RunResults) -> BaseGeometry:
 
 
 def _draw_head(page: Image.Image, results: RunResults, times: int) -> None:
-    end = images.write(page, (8 * times, 8 * times), _title(results, overview_scene(results)), 17 * times)
-    if results.simulated:
-        images.write(page, (end + 16 * times, 8 * times), "SIMULATED", 17 * times, images.WARNING)
-
-
-def _title(results: RunResults, record: Mapping[str, Any] | None) -> str:
-    if record is None:
-        return results.aoi.name
-    return "   ".join(
-        filter(None, (results.aoi.name, f"image of {str(record['datetime'])[:10]}", record.get("sensor")))
-    )
+    record = overview_scene(results)
+    title = figures.caption(results.aoi.name, record) if record else results.aoi.name
+    figures.write_head(page, title, simulated=results.simulated, at=(8 * times, 8 * times), size_px=17 * times)
 
 
 def _draw_legend(page: Image.Image, results: RunResults, top: float, times: int) -> None:

@@ -16,7 +16,7 @@ from changedetect.core.grid import Grid
 from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults, WriteParams
 from changedetect.core.times import to_iso
-from changedetect.report import images
+from changedetect.report import figures, images
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -87,9 +87,7 @@ def draw_quicklook(
     side = params.chip_px
     width = 2 * side + 3 * _GAP_PX
     picture = Image.new("RGB", (width, _HEAD_PX + _CAPTION_PX + side + _FOOT_PX), images.PAPER)
-    end = images.write(picture, (_GAP_PX, 8), _title(change), 17)
-    if results.simulated:
-        images.write(picture, (max(end + 16, width - 110), 8), "SIMULATED", 17, images.WARNING)
+    figures.write_head(picture, _title(change), simulated=results.simulated)
     rasters = [raster for raster in (before, after) if raster is not None]
     bands = images.shown_bands(rasters) if rasters else ()
     stretch = images.common_stretch(rasters, bands)
@@ -135,6 +133,4 @@ def _title(change: Mapping[str, Any]) -> str:
 def _caption(which: Which, record: Mapping[str, Any] | None) -> str:
     if record is None:
         return f"{which.upper()}  no clear look"
-    time = str(record["datetime"])[:16].replace("T", " ")
-    scale = f"{record['gsd_m']:g} m"
-    return f"{which.upper()}  {time} UTC   " + ", ".join(filter(None, (record.get("sensor"), scale)))
+    return f"{which.upper()}  {figures.caption(None, record)}"

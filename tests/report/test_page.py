@@ -6,6 +6,7 @@ import hashlib
 import html
 import io
 import json
+import logging
 import re
 from dataclasses import replace
 
@@ -266,6 +267,18 @@ def test_the_most_confident_changes_have_chips_and_the_others_the_scenes_that_sh
     for row in results.changes.to_dict("records"):
         for which in ("before", "after"):
             assert found[row["id"]][which]["scene_id"] == chip_scene(row, which, results.scene_records)["id"]
+
+
+def test_chips_keep_the_sensors_pixels_for_as_many_changes_as_the_page_has_room_for(tmp_path, caplog):
+    results = results_of(4, 120)
+    (tmp_path / "x").mkdir()
+    with caplog.at_level(logging.INFO):
+        write_imagery(tmp_path / "x", results, sources_of(results), WriteParams(report_mb=1.0, chip_context_m=60.0))
+    found = json.loads((tmp_path / "x/report/imagery.json").read_text())["chips"]
+    shown = [pair for pair in found.values() if pair["after"]["tiles"]]
+    assert 5 < len(shown) < 120
+    assert {pair[which]["px_m"] for pair in shown for which in ("before", "after")} == {2.0}
+    assert f"{120 - len(shown)} less confident changes have no chips of their own" in caplog.text
 
 
 def test_the_vendored_library_is_what_its_digests_say_and_has_its_licence():

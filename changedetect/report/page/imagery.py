@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FOLDER = "report"
 """Beside the outputs: what report.html is made from, so that it can be made again without the scenes."""
 
 INDEX = "imagery.json"
+
+logger = logging.getLogger(__name__)
 
 SIDES: tuple[Which, Which] = ("before", "after")
 
@@ -172,21 +175,31 @@ def _typical_stretch(rasters: Sequence[Raster], bands: Sequence[str]) -> images.
 def _write_chips(
     target: Path, results: RunResults, read: ChipRead, most_bytes: int, params: WriteParams
 ) -> dict[str, dict[str, Any]]:
-    """Write chips before and after of the most confident changes; return by change what they show.
+    """Write chips before and after of the most confident changes, as many as find room; return what they show.
 
-    The others have the scenes that show them and no tiles: the page cuts theirs from the pictures of the looks.
+    None is made coarser to let another in. The others have the scenes that show them and no tiles: the page cuts theirs
+    from the pictures of the looks.
     """
     changes = results.changes.sort_values(["confidence", "id"], ascending=[False, True], kind="stable")
-    share = most_bytes / max(2 * min(len(changes), params.max_chips), 1)
+    most = min(len(changes), params.max_chips)
+    left_bytes = float(most_bytes)
     found: dict[str, dict[str, Any]] = {}
     for number, change in enumerate(changes.to_dict("records")):
         grid = chip_grid(change, results.grid, params)
         scenes = {which: chip_scene(change, which, results.scene_records) for which in SIDES}
         told = {which: {"scene_id": scene["id"], "tiles": []} for which, scene in scenes.items() if scene}
-        read_now = told if number < params.max_chips else ()
-        pair = {which: raster for which in read_now if (raster := read(change, which, grid)) is not None}
+        enough = weigh.NATIVE_BYTES_PER_PX * grid.shape[0] * grid.shape[1]
+        if number < most and left_bytes < 2 * enough:
+            most = number
+            logger.info(
+                "%d less confident changes have no chips of their own in the report: it is full", len(changes) - most
+            )
+        pair = {which: raster for which in told if number < most and (raster := read(change, which, grid)) is not None}
+        share = max(enough, left_bytes / (2 * max(most - number, 1)))
         for which, raster in pair.items():
-            told[which] |= _chip(target, f"chips/{number:04d}-{which}", raster, pair.values(), share)
+            name = f"chips/{number:04d}-{which}"
+            told[which] |= _chip(target, name, raster, pair.values(), share)
+            left_bytes -= sum((target / tile["file"]).stat().st_size for tile in told[which]["tiles"])
         found[str(change["id"])] = {"bounds": _rounded(grid.bounds)} | told
     return found
 
@@ -197,7 +210,9 @@ def _chip(target: Path, name: str, raster: Raster, pair: Iterable[Raster], most_
     if not bands:
         alike, bands = [raster], images.shown_bands([raster])
     picture = images.to_picture(raster, bands, images.common_stretch(alike, bands), raster.grid.shape[::-1])
-    tiles = weigh.encode(picture, most_bytes, exact=True)
+    # noisy pixels take more; what is spent is taken from what is left
+    tries = (weigh.encode(picture, times * most_bytes, exact=times == 1) for times in (1, 2, 4, 8))
+    tiles = next((tiles for tiles in tries if tiles and tiles[0].coarser == 1), [])
     return {
         "tiles": _write_tiles(target, name, tiles, raster.grid),
         "bands": list(bands),

@@ -19,6 +19,9 @@ TILE_PX = 1024
 BYTES_PER_PX = 0.16
 """Of satellite imagery at a middling quality; only where the search begins."""
 
+NATIVE_BYTES_PER_PX = 0.12
+"""With which nearly all chips keep their pixels at one of `QUALITIES`; with less they would have to get coarser."""
+
 LOSSLESS_BYTES_PER_PX = 0.5
 """Even smooth imagery is seldom smaller when nothing is lost; trying costs more than all the qualities together."""
 
@@ -66,7 +69,7 @@ def encode(picture: Image.Image, most_bytes: float, *, exact: bool = False) -> l
     hopeful = most_bytes >= LOSSLESS_BYTES_PER_PX * picture.size[0] * picture.size[1]
     qualities = (None, *QUALITIES) if exact and hopeful else QUALITIES
     given_px = max(picture.size)
-    while max(picture.size) >= _SMALLEST_PX or picture.size[0] * picture.size[1] < most_bytes:
+    while max(picture.size) >= min(_SMALLEST_PX, given_px) or picture.width * picture.height < most_bytes:
         for quality in qualities:
             coarser = given_px / max(picture.size)
             tiles = [Tile(_webp(part, quality), box, coarser) for part, box in _parts(picture)]

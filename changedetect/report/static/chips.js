@@ -3,6 +3,7 @@
 (() => {
   const { el, svg, data } = report;
   const lookOf = new Map(data.looks.map((look) => [look.id, look]));
+  const own = data.changes.filter(({ chips: pair }) => pair && ["before", "after"].some((which) => pair[which] && pair[which].tiles.length)).length;
   let outlined = true;
 
   const path = (shapes) =>
@@ -69,7 +70,7 @@
     if (!pair.some(({ tiles }) => tiles.length)) return "The page has no picture of this change: imagery was not written, or it found no room.";
     const [{ cut, bands }] = pair;
     const alike = pair.every((side) => side.alike && side.cut === cut && side.bands === bands);
-    const origin = pair.some((side) => side.cut) ? "Cut from the pictures of the map, as surer changes have the chips of their own. " : "";
+    const origin = pair.some((side) => side.cut) ? `Cut from the pictures of the map: the page had room for chips of the ${own} surest of ${data.changes.length} changes alone. ` : "";
     const fine = pair.some(({ coarser }) => coarser) ? "" : "Pixels as large as the sensor's. ";
     const light = alike ? `Same stretch on both${cut ? "" : ` (${data.stretch})`}.` : "The dates differ in light, unit or bands: each has its own stretch.";
     return origin + fine + light;
