@@ -25,7 +25,7 @@ SMALL = {
     "dunai": ("simulate.size_m=900", "simulate.n_scenes=10", "simulate.n_days=2"),
     "ussuriysk": ("simulate.size_m=150", "simulate.people=60"),
     "khabarovsk": ("simulate.size_m=150", "simulate.people=50"),
-    "sunan": ("simulate.size_m=900", "simulate.n_scenes=8"),
+    "sunan": ("simulate.size_m=900", "simulate.n_scenes=6"),
 }
 
 
