@@ -29,6 +29,7 @@ from changedetect.steps.classify import classify
 from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
+from changedetect.steps.classify.hulls import narrow_hulls
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
@@ -204,7 +205,8 @@ def describe_changes(
         measured = add_outlines(measured, sharp)
     if scene.is_approximate or (reference is not None and reference.is_approximate):
         measured = measured.assign(flags=[(*flags, "approximate") for flags in measured["flags"]])
-    return classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
+    named = classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
+    return named if pair.afloat is None else narrow_hulls(named, pair.afloat.sigma, pair.raster.grid)
 
 
 def sharper_before(
