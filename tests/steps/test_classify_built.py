@@ -32,6 +32,7 @@ def test_a_hut_in_the_colour_of_the_field_is_told_by_its_shadow() -> None:
         {"fill": 0.7},  # ragged
         {"casts": 0.2},  # flat: a plot that was worked
         {"casts": -0.5},  # the shade lies towards the sun
+        {"cast_before": 0.88},  # a crown that turned: it threw one before
         {"edges_before": 0.8},  # it stood there
         {"ndvi_after": 0.7},  # a crown in leaf
         {"inner_width_m": 2.4},  # a lorry

@@ -28,6 +28,8 @@ class BuiltParams:
     """No roof is greener, and crowns that came into leaf, which throw shadows too, have .65 and more."""
     min_width_m: Annotated[float, Field(ge=0.0)] = 3.6
     """Narrower ones are vehicles: they throw shadows too."""
+    max_cast_before: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.5
+    """And no more where it threw one already: crowns that turn in autumn become bare to the eye, and stood there."""
     max_moved_shadow: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     """Share of it that may be shadow that moved."""
 
@@ -40,6 +42,7 @@ def is_newly_built(row: Mapping[str, Any], params: BuiltParams) -> bool:
         and f["fill"] >= params.min_fill
         and min(f["rect_width_m"], 1.15 * f["inner_width_m"]) >= params.min_width_m
         and f.get("casts", 0.0) >= params.min_casts
+        and f.get("cast_before", 0.0) <= params.max_cast_before
         and f["edges_after"] - f["edges_before"] >= params.min_edge_rise
         and f["ndvi_after"] <= params.max_ndvi
         and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
