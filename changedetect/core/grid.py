@@ -108,6 +108,15 @@ class Grid:
         drow = round((self.transform.f - other.transform.f) / self.gsd_m)
         return (drow, dcol)
 
+    def window_around(self, bounds: tuple[float, float, float, float], margin_px: int) -> tuple[slice, slice]:
+        """Return rows and columns of the grid that (left, bottom, right, top) touches, with a margin around them."""
+        (n_rows, n_cols), inverse = self.shape, ~self.transform
+        left, bottom, right, top = bounds
+        (c0, r0), (c1, r1) = inverse @ (left, top), inverse @ (right, bottom)
+        rows = slice(max(0, math.floor(r0) - margin_px), min(n_rows, math.ceil(r1) + margin_px))
+        cols = slice(max(0, math.floor(c0) - margin_px), min(n_cols, math.ceil(c1) + margin_px))
+        return rows, cols
+
     def crop(self, rows: slice, cols: slice) -> Grid:
         """Return the sub-grid of a row and column slice (bounds within the grid)."""
         r0, r1, _ = rows.indices(self.shape[0])

@@ -81,3 +81,10 @@ def test_refuses_what_does_not_align():
         Grid.from_bounds(UTM, (0, 0, 5, 10), 0.0)
     with pytest.raises(GridError, match="crop is empty"):
         grid.crop(slice(5, 5), slice(0, 3))
+
+
+def test_the_window_around_bounds_keeps_to_the_grid():
+    grid = Grid("EPSG:32652", Affine(2.0, 0, 100.0, 0, -2.0, 200.0), (50, 40))
+    assert grid.window_around((110.0, 180.0, 121.0, 190.0), 0) == (slice(5, 10), slice(5, 11))
+    assert grid.window_around((110.0, 180.0, 121.0, 190.0), 3) == (slice(2, 13), slice(2, 14))
+    assert grid.window_around((90.0, 90.0, 500.0, 500.0), 3) == (slice(0, 50), slice(0, 40))

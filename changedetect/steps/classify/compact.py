@@ -129,13 +129,7 @@ def _describe(
 
 
 def _window(geometry: Any, raster: Raster) -> tuple[slice, slice]:
-    inverse, (n_rows, n_cols) = ~raster.grid.transform, raster.grid.shape
-    left, bottom, right, top = geometry.bounds
-    (c0, r0), (c1, r1) = inverse @ (left, top), inverse @ (right, bottom)
-    margin = math.ceil(_OUTLINE_REACH_M / raster.grid.gsd_m)
-    rows = slice(max(0, math.floor(r0) - margin), min(n_rows, math.ceil(r1) + margin))
-    cols = slice(max(0, math.floor(c0) - margin), min(n_cols, math.ceil(c1) + margin))
-    return rows, cols
+    return raster.grid.window_around(geometry.bounds, math.ceil(_OUTLINE_REACH_M / raster.grid.gsd_m))
 
 
 def _log(plane: Plane) -> Plane:

@@ -62,10 +62,7 @@ def narrow_hulls(detections: gpd.GeoDataFrame, sigma: NDArray[np.float32], grid:
 
 def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> tuple[BaseGeometry, float] | None:
     """Return an outline between its half-contrast sides and their distance, m; None where that is not told."""
-    left, bottom, right, top = outline.bounds
-    west, _, _, north = grid.bounds
-    rows = _near((north - top) / grid.gsd_m, (north - bottom) / grid.gsd_m, sigma.shape[0])
-    cols = _near((left - west) / grid.gsd_m, (right - west) / grid.gsd_m, sigma.shape[1])
+    rows, cols = grid.window_around(outline.bounds, _REACH_PX)
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return None
     part = grid.crop(rows, cols)
@@ -94,7 +91,3 @@ def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> 
     # where an outline only touches the strip, the intersection has lines and points of its own
     pieces = [piece for piece in get_parts(outline.intersection(strip)) if isinstance(piece, Polygon)]
     return unary_union(pieces), float(high - low) * grid.gsd_m
-
-
-def _near(first: float, last: float, count: int) -> slice:
-    return slice(max(int(first) - _REACH_PX, 0), min(int(last) + _REACH_PX + 1, count))

@@ -158,13 +158,7 @@ def _slope(geometry: Any, images: tuple[Raster, tuple[Plane, Plane, Plane]], vie
 
 
 def _window(geometry: Any, raster: Raster, margin_m: float = _MARGIN_M) -> tuple[slice, slice]:
-    inverse, (n_rows, n_cols) = ~raster.grid.transform, raster.grid.shape
-    left, bottom, right, top = geometry.bounds
-    (c0, r0), (c1, r1) = inverse @ (left, top), inverse @ (right, bottom)
-    margin = max(4, round(margin_m / raster.grid.gsd_m))
-    rows = slice(max(0, math.floor(r0) - margin), min(n_rows, math.ceil(r1) + margin))
-    cols = slice(max(0, math.floor(c0) - margin), min(n_cols, math.ceil(c1) + margin))
-    return rows, cols
+    return raster.grid.window_around(geometry.bounds, max(4, round(margin_m / raster.grid.gsd_m)))
 
 
 def _flags(shares: dict[str, float], params: ExplainParams) -> list[str]:
