@@ -25,11 +25,12 @@ from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.errors import DataError
 from changedetect.io.spill import let_go, make_plane
 from changedetect.stack import Before, Befores, Member, Piece, Stack, read_member
-from changedetect.steps.classify import classify
+from changedetect.steps.classify import classify, worth_measuring
 from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.hulls import narrow_hulls
+from changedetect.steps.classify.vessel import look_at_sea
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
@@ -196,8 +197,13 @@ def describe_changes(
     shade = dict(zip(pair.noise.bands, pair.noise.model.get("shadow", ()), strict=False))
     if any("equipment" in targets for targets in zones["targets"]):
         labels = trim_shadows(labels, raster, baseline, views, config.explain, shade)
+    sea = None
+    if pair.afloat is not None and labels.any():
+        own = pair.afloat if raster is pair.raster else None
+        sea = look_at_sea(raster, baseline, config.classify.vessel, own)
+    worth = worth_measuring(raster, baseline, zones, config.classify, sea)
     measured = measure(
-        labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired
+        labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired, worth=worth
     )
     measured = explain(measured, raster, baseline, views, config.explain, shade)
     sharp = raster if raster is not pair.raster else sharper_before(member, pair, base_grid, reference, config)
@@ -205,7 +211,7 @@ def describe_changes(
         measured = add_outlines(measured, sharp)
     if scene.is_approximate or (reference is not None and reference.is_approximate):
         measured = measured.assign(flags=[(*flags, "approximate") for flags in measured["flags"]])
-    named = classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify)
+    named = classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify, sea)
     return named if pair.afloat is None else narrow_hulls(named, pair.afloat.sigma, pair.raster.grid)
 
 

@@ -1,16 +1,23 @@
 """Water: hulls stand out from what a look's own water does; what could hide one is said to be unseen."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import cv2
+import geopandas as gpd
 import numpy as np
 import pytest
+from geopandas.testing import assert_geodataframe_equal
 from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, outlines, paint, pair
+from rasterio.features import rasterize
 from shapely import contains_xy
 from shapely.geometry import LineString, Point, box
 from shapely.ops import unary_union
 
 from changedetect.core.quality import Quality
-from changedetect.steps.classify.vessel import VesselParams, propose
+from changedetect.core.raster import Raster
+from changedetect.steps.classify import ClassifyParams, classify, worth_measuring
+from changedetect.steps.classify.vessel import VesselParams, look_at_sea, propose
 from changedetect.steps.classify.water import (
     WaterParams,
     find_water,
@@ -18,6 +25,7 @@ from changedetect.steps.classify.water import (
     mark_hulls,
     tell_water,
 )
+from changedetect.steps.measure import MeasureParams, measure
 
 GRID = grid(px=160)
 QUAY = box(0, 400, 480, 480)
@@ -194,3 +202,29 @@ def test_at_ten_metres_a_narrow_ship_at_the_quay_stands_out_and_a_shore_seen_els
     assert at_berth[ship].min() > PARAMS.grow_sigma
     assert at_berth[~(abs(x - 300) < 70)].max() < PARAMS.grow_sigma
     assert shifted.max() < PARAMS.grow_sigma
+
+
+def test_what_is_not_worth_measuring_for_vessels_is_nothing_that_would_be_named_one():
+    stack, floe = box(40, 430, 90, 460), box(300, 100, 420, 220)
+    raster, baseline = look((SHIP, HULL), (stack, WATER), (floe, ICE))
+    zones = gpd.GeoDataFrame({"name": ["port"], "targets": [("vessel",)]}, geometry=[box(0, 0, 480, 480)], crs=GRID.crs)
+    afloat = look_at_water(raster, baseline, PARAMS)
+    sea = look_at_sea(raster, baseline, VesselParams(), afloat)
+    labels = mark_hulls(cv2.connectedComponents(drawn(stack, on=GRID))[1], raster, baseline, afloat, PARAMS)
+    planes = np.stack([afloat.sigma, np.zeros_like(afloat.sigma)])
+    score = Raster(planes, raster.quality, GRID, ("score", "light"), "sigma")
+    when = datetime(2024, 10, 1, tzinfo=UTC)
+    every, chosen = (
+        measure(labels, score, raster, baseline, MeasureParams(), scene_id="s", acquired=when, worth=worth)
+        for worth in (None, worth_measuring(raster, baseline, zones, ClassifyParams(), sea))
+    )
+    assert len(every) == 3
+    assert len(chosen) == 1
+    named = classify(every, raster, baseline, zones, ClassifyParams())
+    assert_geodataframe_equal(classify(chosen, raster, baseline, zones, ClassifyParams(), sea), named)
+    assert list(named["class"]) == ["vessel"]
+    assert worth_measuring(raster, baseline, zones.assign(targets=[("vessel", "other")]), ClassifyParams(), sea) is None
+
+
+def drawn(shape, on):
+    return rasterize([shape], on.shape, transform=on.transform, dtype=np.uint8)

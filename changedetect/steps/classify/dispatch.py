@@ -14,7 +14,7 @@ from pydantic import Field
 from changedetect.core.aoi import PRESENCES, TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
-from changedetect.steps.classify import ground, group
+from changedetect.steps.classify import ground, group, vessel
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
     import geopandas as gpd
     import pandas as pd
+    from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
+    from changedetect.steps.classify.vessel import Sea
 
-    Propose = Callable[[gpd.GeoDataFrame, Raster, Baseline, Any], pd.DataFrame]
+    Propose = Callable[..., pd.DataFrame]
 
 PROPOSERS = {
     "trench": ("ground", "propose_trench", "ground"),
@@ -40,6 +43,9 @@ PROPOSERS = {
     "crowd": ("crowd", "propose", "crowd"),
 }
 """Class: module, function, field of `ClassifyParams`."""
+
+_LEAST_CHANCE = 1e-12
+"""A class without any chance is none, however low the least confidence."""
 
 PROPOSAL_COLUMNS = ("confidence", "count", "count_low", "count_high", "flags")
 
@@ -63,8 +69,34 @@ class ClassifyParams:
     """Rules of crowds."""
 
 
+def wanted_classes(zones: gpd.GeoDataFrame) -> tuple[str, ...]:
+    """Return the classes that any zone asks for, in the order of `TARGETS`."""
+    return tuple(name for name in TARGETS if any(name in targets for targets in zones["targets"]))
+
+
+def worth_measuring(
+    raster: Raster, baseline: Baseline, zones: gpd.GeoDataFrame, params: ClassifyParams, sea: Sea | None
+) -> tuple[NDArray[np.bool_], Callable[[BaseGeometry], bool]] | None:
+    """Return where, (row, col), an object that `classify` may keep has a pixel, and what tells from its outline.
+
+    None where it takes more to tell. Vessels are judged by their outline on the scene's own pixels, before anything is
+    measured; other classes are not.
+    """
+    if wanted_classes(zones) != ("vessel",):
+        return None
+    if sea is None:
+        return np.zeros(raster.grid.shape, bool), lambda _: False
+    least = max(params.min_confidence, _LEAST_CHANCE)
+    return sea.water, lambda shape: vessel.chance_of(shape, raster, baseline, sea, params.vessel) >= least
+
+
 def classify(
-    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, zones: gpd.GeoDataFrame, params: ClassifyParams
+    detections: gpd.GeoDataFrame,
+    raster: Raster,
+    baseline: Baseline,
+    zones: gpd.GeoDataFrame,
+    params: ClassifyParams,
+    sea: Sea | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the detections that fit a class wanted where they are, with class, confidence, count and zone.
 
@@ -80,6 +112,8 @@ def classify(
         Columns name, targets (tuple of str), geometry; in the same reference system; the AOI itself comes first.
     params : ClassifyParams
         Rules and the least confidence.
+    sea : Sea, optional
+        Of this scene, where `vessel.look_at_sea` has told it before.
 
     Returns
     -------
@@ -97,14 +131,19 @@ def classify(
     require_columns(zones, ("name", "targets"), "zones")
     if len(detections) and len(zones) and detections.crs != zones.crs:
         raise GridError("detections and zones differ in reference system", found=zones.crs, needed=detections.crs)
-    wanted = tuple(name for name in TARGETS if any(name in targets for targets in zones["targets"]))
+    wanted = wanted_classes(zones)
     crs = raster.grid.crs
     if not len(detections) or not wanted:
         return geo_table([], DETECTION_COLUMNS, crs)
     if set(wanted) & set(ground.MARGINS):
         detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
     detections = detections.reset_index(drop=True)
-    proposals = {name: _propose(name, detections, raster, baseline, params) for name in wanted if name in PROPOSERS}
+    known = {"vessel": {"sea": sea}} if sea is not None else {}
+    proposals = {
+        name: _propose(name, detections, raster, baseline, params, **known.get(name, {}))
+        for name in wanted
+        if name in PROPOSERS
+    }
     places = _places(detections, zones)
     rows = []
     for i, row in enumerate(detections.to_dict("records")):
@@ -116,11 +155,16 @@ def classify(
 
 
 def _propose(
-    name: str, detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: ClassifyParams
+    name: str,
+    detections: gpd.GeoDataFrame,
+    raster: Raster,
+    baseline: Baseline,
+    params: ClassifyParams,
+    **known: Sea,
 ) -> pd.DataFrame:
     module, function, field = PROPOSERS[name]
     propose: Propose = getattr(import_module(f"changedetect.steps.classify.{module}"), function)
-    found = propose(detections, raster, baseline, getattr(params, field))
+    found = propose(detections, raster, baseline, getattr(params, field), **known)
     require_columns(found, PROPOSAL_COLUMNS, f"proposal of {name}")
     return found
 

@@ -103,7 +103,7 @@ class VesselParams:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
+class Sea:
     """What is the same for all detections of one scene; planes are (row, col)."""
 
     water: Mask
@@ -119,7 +119,9 @@ class _Scene:
     """Change per band of the least brightened water in sight: what is between floes, where there are any."""
 
 
-def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: VesselParams) -> pd.DataFrame:
+def propose(
+    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: VesselParams, sea: Sea | None = None
+) -> pd.DataFrame:
     """Return for each detection the confidence (0 to 1) that it is a vessel, and how many.
 
     Parameters
@@ -130,6 +132,8 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
         The scene and its baseline on one grid and in one unit; the baseline's centre should be its emptiest state.
     params : VesselParams
         Limits.
+    sea : Sea, optional
+        Of this scene, where `look_at_sea` has told it before.
 
     Returns
     -------
@@ -144,15 +148,28 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
     Brightening is that of the near infrared, of the visible mean without it. Flags: `water_without_nir` (water told
     from darkness alone), `rafted` (more than one hull in an outline).
     """
-    scene = _describe_scene(raster, baseline, params) if len(detections) else None
-    if scene is None:
+    if sea is None and len(detections):
+        sea = look_at_sea(raster, baseline, params)
+    if sea is None:
         return proposals([proposal(0.0)] * len(detections), detections.index)
-    rows = [_propose_one(geometry, raster, baseline, scene, params) for geometry in detections.geometry]
+    rows = [_propose_one(geometry, raster, baseline, sea, params) for geometry in detections.geometry]
     return proposals(rows, detections.index)
 
 
-def _describe_scene(raster: Raster, baseline: Baseline, params: VesselParams) -> _Scene | None:
-    afloat = look_at_water(raster, baseline, params.water)
+def chance_of(geometry: Any, raster: Raster, baseline: Baseline, sea: Sea, params: VesselParams) -> float:
+    """Return the confidence (0 to 1) that an outline is a vessel's, as `propose` states it."""
+    return float(_propose_one(geometry, raster, baseline, sea, params)["confidence"])
+
+
+def look_at_sea(
+    raster: Raster, baseline: Baseline, params: VesselParams, afloat: WaterLook | None = None
+) -> Sea | None:
+    """Return what all vessels of a scene are judged by; None where too little open water is seen.
+
+    `afloat` is the scene's water, where `look_at_water` has told it on these very pixels before.
+    """
+    if afloat is None:
+        afloat = look_at_water(raster, baseline, params.water)
     if afloat.model is None:
         return None
     away = [cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) for mask in (raster.valid, afloat.water)]
@@ -160,7 +177,7 @@ def _describe_scene(raster: Raster, baseline: Baseline, params: VesselParams) ->
     unseen_m, land_m = (np.minimum(d, np.float32(1e6)) * np.float32(raster.grid.gsd_m) for d in away)
     shores = look_at_shores(raster, baseline, afloat, params.shore)
     change = _least_brightened(raster, baseline, afloat)
-    return _Scene(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m, shores, change)
+    return Sea(afloat.water, afloat.model, afloat.sigma, unseen_m, land_m, shores, change)
 
 
 def _least_brightened(raster: Raster, baseline: Baseline, afloat: WaterLook) -> dict[str, float]:
@@ -183,10 +200,10 @@ def _visible(change: Mapping[str, Plane]) -> Plane:
     return np.asarray(np.mean([change[name] for name in names], axis=0), np.float32)
 
 
-def _change_over(patch: Patch, hull: Mask, ring: Mask, scene: _Scene, params: VesselParams) -> dict[str, Plane]:
+def _change_over(patch: Patch, hull: Mask, ring: Mask, sea: Sea, params: VesselParams) -> dict[str, Plane]:
     """Return the change per band over that of the water around; among brighter ice over that of open water."""
     change = patch.change
-    over_open = {name: plane - np.float32(scene.open_change[name]) for name, plane in change.items()}
+    over_open = {name: plane - np.float32(sea.open_change[name]) for name, plane in change.items()}
     if ring.sum() < 8:
         return over_open
     over_near = {name: plane - np.float32(np.median(plane[ring])) for name, plane in change.items()}
@@ -195,19 +212,17 @@ def _change_over(patch: Patch, hull: Mask, ring: Mask, scene: _Scene, params: Ve
     return over_near if near > params.ring_share * open_ else over_open
 
 
-def _propose_one(
-    geometry: Any, raster: Raster, baseline: Baseline, scene: _Scene, params: VesselParams
-) -> dict[str, Any]:
+def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, sea: Sea, params: VesselParams) -> dict[str, Any]:
     patch = cut_patch(geometry, raster, baseline, params.ring_m)
     if patch is None:
         return proposal(0.0)
-    water = scene.water[patch.window] & patch.valid
+    water = sea.water[patch.window] & patch.valid
     hull = largest_part(patch.inside & water)
     water_share = float((patch.inside & water).sum() / patch.inside.sum())
     if water_share < params.min_water_share or hull.sum() < 4:
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(hull, patch.gsd_m)
-    change = _change_over(patch, hull, water & ~patch.inside, scene, params)
+    change = _change_over(patch, hull, water & ~patch.inside, sea, params)
     contrast = float(_rise(change)[hull].mean())
     around = float((_rise(patch.change) - _rise(change))[hull].mean())
     level = float(np.median(patch.visible[0][hull]))
@@ -224,11 +239,11 @@ def _propose_one(
         ramp(contrast / max(abs(around), 1e-9), 0.5 * params.min_over_ring, 1.5 * params.min_over_ring),
         ramp(contrast / max(level, 1e-9), 0.5 * params.min_contrast, 2.0 * params.min_contrast),
     ]
-    unseen_m, land_m = scene.unseen_m[patch.window][hull], scene.land_m[patch.window][hull]
+    unseen_m, land_m = sea.unseen_m[patch.window][hull], sea.land_m[patch.window][hull]
     cues = [
-        max(_nir_cue(change, hull, params), _colour_cue(change, hull, scene.model, params)),
+        max(_nir_cue(change, hull, params), _colour_cue(change, hull, sea.model, params)),
         (ramp(length_m / width_m, *params.aspect) * ramp(fill, *params.fill)) ** 0.5,
-        ramp(float(np.median(scene.sigma[patch.window][hull])), *params.hull_sigma),
+        ramp(float(np.median(sea.sigma[patch.window][hull])), *params.hull_sigma),
         ramp(float(unseen_m.min()), *params.cloud_distance_m),
         ramp(float(land_m.min()), *params.quay_distance_m),
     ]
@@ -236,7 +251,7 @@ def _propose_one(
     confidence = params.max_confidence * float(np.prod(gates)) * evidence
     if confidence > 0:
         places = np.argwhere(hull) + [part.start for part in patch.window]
-        confidence *= tell_ship_from_shore(places, (length_m, width_m, fill), scene.shores, params.shore)
+        confidence *= tell_ship_from_shore(places, (length_m, width_m, fill), sea.shores, params.shore)
     # Outlines of whole pixels are half a pixel too wide on either side.
     count = _side_by_side(length_m - patch.gsd_m, width_m - patch.gsd_m, fill, params)
     flags = (() if patch.has_nir else ("water_without_nir",)) + (("rafted",) if count > 1 else ())

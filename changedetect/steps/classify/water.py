@@ -17,6 +17,7 @@ from rasterio.features import geometry_mask
 
 from changedetect.core.quality import Quality
 from changedetect.steps.classify.patch import smallest_box
+from changedetect.steps.classify.steepest import steepest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -269,7 +270,7 @@ def _play_of_edges(
     y = whitening @ (
         after[:, rim[0], rim[1]] - before[:, rim[0], rim[1]] - np.asarray(model.level, np.float32)[:, None]
     )
-    slopes = [slope[:, rim[0], rim[1]] for slope in _steepest(before)]
+    slopes = [slope.at(*rim) for slope in steepest(before)]
     found = []
     for directions, least in (([shore], 1.0), (slopes, _SURE_SLOPE)):
         told = []
@@ -313,27 +314,16 @@ def _least_squared(
 ) -> Plane:
     """Return the least whitened square at pixels, over baselines moved by some pixels and a part of one, and shore."""
     rows, cols = before.shape[1:]
-    slopes = _steepest(before)
+    slopes = steepest(before)
     step, shore, part_px = near
     moves = [(dr, dc) for dr in (-step, 0, step) for dc in (-step, 0, step)] if step else [(0, 0)]
     least = np.full(rim[0].size, np.inf, np.float32)
+    seen = after[:, rim[0], rim[1]]
     for dr, dc in moves:
-        at = (slice(None), np.clip(rim[0] + dr, 0, rows - 1), np.clip(rim[1] + dc, 0, cols - 1))
-        directions = [shore, *(np.float32(part_px) * slope[at] for slope in slopes)]
-        least = np.minimum(least, _squared(after[:, rim[0], rim[1]] - before[at], directions, model))
+        row, col = np.clip(rim[0] + dr, 0, rows - 1), np.clip(rim[1] + dc, 0, cols - 1)
+        directions = [shore, *(np.float32(part_px) * slope.at(row, col) for slope in slopes)]
+        least = np.minimum(least, _squared(seen - before[:, row, col], directions, model))
     return least
-
-
-def _steepest(planes: Plane) -> tuple[Plane, Plane]:
-    """Return per band the difference to the neighbour along rows and columns, the side that differs more."""
-    found = []
-    for axis in (1, 2):
-        step = np.diff(planes, axis=axis)
-        first, last = (np.take(step, [i], axis=axis) for i in (0, -1))
-        ahead, behind = np.concatenate([step, last], axis=axis), np.concatenate([first, step], axis=axis)
-        steeper = (ahead**2).sum(axis=0) >= (behind**2).sum(axis=0)
-        found.append(np.where(steeper, ahead, behind))
-    return found[0], found[1]
 
 
 def mark_hulls(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float32]
 
 VISIBLE = ("blue", "green", "red", "pan")
+_REFINED_PX = 2
+"""No outline reaches farther beyond its label's box."""
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -76,16 +78,21 @@ class Crop:
 
 
 def cut_objects(
-    labels: NDArray[np.int32], score: Raster, raster: Raster, baseline: Baseline, params: MeasureParams
+    labels: NDArray[np.int32],
+    score: Raster,
+    raster: Raster,
+    baseline: Baseline,
+    params: MeasureParams,
+    where: Mask | None = None,
 ) -> Iterator[tuple[int, Crop]]:
-    """Yield each label with its crop, in the order of the labels."""
+    """Yield each label with its crop, in their order; only those that may have a pixel `where`, if that is given."""
     bands = tuple(name for name in raster.bands if name in baseline.bands)
     after, before = raster.select(bands).data, np.stack([baseline.band(name) for name in bands])
     valid = raster.valid & baseline.valid
     gsd_m = raster.grid.gsd_m
     free = score.band("free" if "free" in score.bands else "score")
     margin = max(3, round(params.margin_m / gsd_m))
-    for label, (rows, cols) in _boxes(labels, margin):
+    for label, (rows, cols) in _boxes(labels, margin, where):
         mask = labels[rows, cols] == label
         near = cv2.dilate(mask.astype(np.uint8), np.ones((2 * margin + 1,) * 2, np.uint8)) > 0
         touch = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -113,16 +120,19 @@ def _band(score: Raster, name: str) -> Plane:
     return score.band(name) if name in score.bands else np.broadcast_to(np.float32(0), score.grid.shape)
 
 
-def _boxes(labels: NDArray[np.int32], margin: int) -> Iterator[tuple[int, tuple[slice, slice]]]:
+def _boxes(labels: NDArray[np.int32], margin: int, where: Mask | None) -> Iterator[tuple[int, tuple[slice, slice]]]:
     from scipy import ndimage
 
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            rows, cols = (
-                slice(max(part.start - margin, 0), min(part.stop + margin, size))
-                for part, size in zip(box, labels.shape, strict=True)
-            )
-            yield label, (rows, cols)
+        if box is not None and (where is None or where[_grown(box, _REFINED_PX, labels.shape)].any()):
+            yield label, _grown(box, margin, labels.shape)
+
+
+def _grown(box: tuple[slice, slice], margin: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    rows, cols = (
+        slice(max(part.start - margin, 0), min(part.stop + margin, size)) for part, size in zip(box, shape, strict=True)
+    )
+    return rows, cols
 
 
 def _at_edge(mask: Mask, rows: slice, cols: slice, shape: tuple[int, ...], usable: Mask) -> bool:

@@ -18,10 +18,12 @@ from changedetect.steps.measure.crop import Crop, cut_objects
 from changedetect.steps.measure.shape import Rectangle, Skeleton, even_sides, fit_rectangle, thick_share, trace_skeleton
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     import geopandas as gpd
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
@@ -39,6 +41,7 @@ def measure(
     *,
     scene_id: str,
     acquired: datetime,
+    worth: tuple[NDArray[np.bool_], Callable[[BaseGeometry], bool]] | None = None,
 ) -> gpd.GeoDataFrame:
     """Return one row per label with its outline, size, orientation, status and features.
 
@@ -52,6 +55,9 @@ def measure(
         How outlines are drawn.
     scene_id, acquired
         The scene the objects are seen on; time in UTC.
+    worth : tuple, optional
+        Where, (row, col), an object must have a pixel, and what tells from its outline, for it to be measured; default
+        all are.
 
     Returns
     -------
@@ -61,7 +67,10 @@ def measure(
     rows = []
     compact = score.band("compact") if "compact" in score.bands else None
     with Env():  # one for all: following an outline opens its own otherwise, which takes longer than following it
-        for label, crop in cut_objects(labels, score, raster, baseline, params):
+        for label, crop in cut_objects(labels, score, raster, baseline, params, None if worth is None else worth[0]):
+            geometry = outline(crop, raster.grid.transform)
+            if worth is not None and not worth[1](geometry):
+                continue
             row = measure_object(crop, raster.unit, params)
             if compact is not None:
                 part = slice(crop.row, crop.row + crop.mask.shape[0]), slice(crop.col, crop.col + crop.mask.shape[1])
@@ -69,7 +78,7 @@ def measure(
                 row["features"]["compact_sigma"] = round(float(compact[part][own].max()), 6)
                 row["features"]["compact_area_m2"] = float(own.sum()) * crop.gsd_m**2
             row |= {"scene_id": scene_id, "acquired": acquired, "gsd_m": raster.grid.gsd_m}
-            row["geometry"] = outline(crop, raster.grid.transform)
+            row["geometry"] = geometry
             rows.append(row)
     return geo_table(rows, MEASURE_COLUMNS, raster.grid.crs)
 
