@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from changedetect.steps.classify import ground
+from changedetect.steps.classify.dug import DugParams
 from changedetect.steps.classify.forest import (
     Forest,
     calibrate,
@@ -118,6 +119,15 @@ def test_a_crown_that_turned_is_no_hut(cast_before: float, ndvi_before: float) -
     crown = cast_before > 0.5 and ndvi_before > 0.6
     expected = dict.fromkeys(("trench", "hut"), 0.0) if crown else {}
     assert by_green == learned_confidence([turned], GroundParams(bare_max_ndvi=1.0))[0] | expected
+
+
+def test_a_line_without_a_floor_loses_its_chance_of_a_trench_alone() -> None:
+    bare = candidate(path_m=40.0, rect_length_m=40.0, slot_depth=0.01, edges_after=0.9)
+    told = learned_confidence([bare], GroundParams())[0]
+    lenient = learned_confidence([bare], GroundParams(dug=DugParams(max_gsd_m=0.1)))[0]
+    assert lenient is not None
+    assert lenient["trench"] > 0.0
+    assert told == lenient | {"trench": 0.0}
 
 
 def test_without_its_features_or_its_leave_nothing_learned_is_said() -> None:

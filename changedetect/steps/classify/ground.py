@@ -11,6 +11,7 @@ from pydantic import Field
 from changedetect.steps.classify.built import BuiltParams, is_newly_built
 from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew
+from changedetect.steps.classify.dug import DugParams, is_dug
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.learned import as_values, describe_row
 
@@ -123,6 +124,8 @@ class GroundParams:
     """What a roof that was covered anew is like."""
     built: BuiltParams = field(default_factory=BuiltParams)
     """What a new building is like whose colour tells nothing."""
+    dug: DugParams = field(default_factory=DugParams)
+    """What no trench lacks where pixels show its floor."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
     """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
@@ -293,9 +296,10 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
 
 
 def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
-    """Return whether a detection's size rules a class out, whatever was learned."""
+    """Return whether size, green or the lack of a floor rules a class out, whatever was learned."""
     too_coarse = row["gsd_m"] > params.coarsest_gsd_m
-    return too_coarse or min(SIZES[name](row, params)) < -params.veto_margin or _is_green(row, name, params)
+    undug = name == "trench" and not is_dug(row, params.dug)
+    return too_coarse or undug or min(SIZES[name](row, params)) < -params.veto_margin or _is_green(row, name, params)
 
 
 def _is_green(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
