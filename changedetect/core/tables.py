@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from changedetect.errors import ChangeDetectError
@@ -97,9 +98,22 @@ ACTIVITY_COLUMNS = {
 
 def geo_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], crs: str) -> gpd.GeoDataFrame:
     """Return a GeoDataFrame with exactly the declared `columns` and a geometry, in `crs`; no rows is an empty table."""
+    records = list(rows)
+    if not records:
+        return _empty(tuple(columns.items()), crs).copy()
+    return _placed(records, columns, crs)
+
+
+@lru_cache(maxsize=16)
+def _empty(columns: tuple[tuple[str, str], ...], crs: str) -> gpd.GeoDataFrame:
+    """Return the table without rows, made once: most sheets and looks have nothing to tell."""
+    return _placed([], dict(columns), crs)
+
+
+def _placed(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str], crs: str) -> gpd.GeoDataFrame:
     import geopandas as gpd  # slow to import: not before there is a table
 
-    frame = _typed(rows, {**columns, "geometry": "object"})
+    frame = _typed(records, {**columns, "geometry": "object"})
     return gpd.GeoDataFrame(frame, geometry="geometry", crs=crs)
 
 

@@ -144,10 +144,11 @@ def _pixel_graph(line: Mask, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> 
         starts.append(np.flatnonzero(linked))
         ends.append(other[linked])
         weights.append(np.full(int(linked.sum()), math.hypot(dr, dc)))
-    start, end, weight = np.concatenate(starts), np.concatenate(ends), np.concatenate(weights)
-    n = rows.size
-    half = csr_matrix((weight, (start, end)), shape=(n, n))
-    return csr_matrix(half + half.T)
+    start, end = np.concatenate(starts + ends), np.concatenate(ends + starts)
+    weight = np.concatenate(weights + weights)
+    order = np.lexsort((end, start))
+    first = np.searchsorted(start[order], np.arange(rows.size + 1))
+    return csr_matrix((weight[order], end[order], first), shape=(rows.size, rows.size))
 
 
 def disc(diameter_px: float) -> NDArray[np.uint8]:

@@ -207,14 +207,16 @@ def _match_sharpness(pair: predict.Pair, model: ScoreModel) -> ScoreModel:
     part = _clearest_part(pair)
     names = list(part.bands)
     k = names.index("green") if "green" in names else 0
-    steepness = predict.gradient_squared(part.before[k])[part.valid]
-    steep = steepness >= np.quantile(steepness, 0.97)
+    steepness = predict.gradient_squared(part.before[k])
+    at = np.flatnonzero(part.valid & (steepness >= np.quantile(steepness[part.valid], 0.97)))
+    # The later date counts in one band alone, the earlier in all: they predict it.
+    part = predict.Pair(part.bands, part.before, [part.after[k]], part.spread, part.valid)
 
     def left(side: str, sigma_px: float) -> float:
         matched = predict.sharpen_match(part, side, sigma_px)
-        green = predict.greenness(matched.before, part.bands)
-        difference = matched.after[k] - predict.predict(matched.before, green, model.coefficients[k])
-        values = difference[part.valid][steep]
+        green = predict.greenness(matched.before, part.bands).take(at)
+        expected = predict.predict([plane.take(at) for plane in matched.before], green, model.coefficients[k])
+        values = matched.after[0].take(at) - expected
         return float(np.median(np.abs(values - np.median(values))))
 
     best, best_left = ("none", 0.0), _PSF_GAIN * left("none", 0.0)
