@@ -63,13 +63,14 @@ class Compared:
 def plan_pieces(stack: Stack, area: Any) -> list[Piece]:
     """Return every scene on every sheet that lies on `area` (in the grid's reference system), sheet by sheet.
 
-    A scene that is not used is one piece.
+    A scene that is not used is one piece. Those of the baseline come last: it is built by then, where it is needed.
     """
+    members = sorted(stack.members, key=lambda member: member.is_baseline)
     if all(len(sheets) == 1 for sheets in stack.sheets.values()):
-        return [Piece(member, _whole(stack, member)) for member in stack.members]
-    pieces = [Piece(member, _whole(stack, member)) for member in stack.members if member.reason is not None]
+        return [Piece(member, _whole(stack, member)) for member in members]
+    pieces = [Piece(member, _whole(stack, member)) for member in members if member.reason is not None]
     for factor, sheets in stack.sheets.items():
-        here = [member for member in stack.members if member.reason is None and member.compared == factor]
+        here = [member for member in members if member.reason is None and member.compared == factor]
         pieces += [Piece(member, sheet) for sheet in sheets if sheet.grid.extent.intersects(area) for member in here]
     return pieces
 
@@ -100,7 +101,7 @@ def examine_scene(
     if member.reason is not None:
         return Examined(_unseen(scene, grid, member.reason), nothing)
     if member.is_baseline and not baseline_targets:
-        seen_there = befores.of(member.compared, grid).quality.get(scene.id)
+        seen_there = befores.quality_of(scene.id, member.compared, grid)
         quality = read_member(member, grid, config).quality if seen_there is None else seen_there
         return _on_core(Examined(Look(scene.id, scene.acquired, quality, None, grid), nothing), sheet)
     before = befores.of(member.compared, grid)

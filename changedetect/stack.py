@@ -369,6 +369,14 @@ class Befores:
                 once.before = build_baseline(self.members, factor, grid, self._config)
         return once.before
 
+    def quality_of(self, scene_id: str, factor: int, grid: Grid) -> NDArray[np.uint16] | None:
+        """Return the quality of a baseline's scene, if it is at hand without building that baseline here."""
+        once = self._kept.get((factor, grid))
+        if once is None:
+            return None
+        with once.lock:
+            return None if once.before is None else once.before.quality.get(scene_id)
+
 
 @dataclass(slots=True)
 class _Once:

@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from shapely.geometry import box
 
+from changedetect.config import Config
 from changedetect.core.grid import Grid
 from changedetect.core.results import Warp
 from changedetect.core.scene import Scene
+from changedetect.core.sheets import plan_sheets
 from changedetect.errors import RegistrationError
-from changedetect.stack import best_reference, choose_grids, plan_members, require_usable
+from changedetect.examine import plan_pieces
+from changedetect.stack import Befores, Stack, best_reference, choose_grids, plan_members, require_usable
 
 GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
 
@@ -56,3 +59,16 @@ def test_the_reference_is_optical_and_tied_to_the_ground_before_it_is_fine():
     assert best_reference(members[:1], [1.0]).scene.id == "0"
     assert best_reference(members, [1.0, 1.0, 0.4, 0.9]).scene.id == "3", "a clouded one is none"
     assert best_reference(members[2:], [0.8, 1.0]).scene.id == "2", "fine before clear"
+
+
+def test_a_scene_of_the_baseline_is_told_after_what_needs_the_baseline():
+    members = series(0.5, 0.5, 0.5, baseline=2)
+    befores = Befores(members, Config())
+    stack = Stack(GRID, members, members[0], {1: plan_sheets(GRID, 100, 2)})
+    pieces = plan_pieces(stack, GRID.extent)
+    by_sheet = [pieces[i : i + 3] for i in range(0, len(pieces), 3)]
+    assert len(by_sheet) == 9
+    for found in by_sheet:
+        assert len({piece.sheet.grid for piece in found}) == 1
+        assert [piece.member.is_baseline for piece in found] == [False, True, True]
+    assert befores.quality_of(members[0].scene.id, 1, by_sheet[0][0].sheet.grid) is None
