@@ -91,6 +91,13 @@ def test_two_consecutive_clear_looks_far_apart_show_the_same_aircraft():
     assert [states(change) for _, change in changes.iterrows()] == ["app"]
 
 
+def test_a_part_of_an_aircraft_does_not_show_that_it_left_and_an_empty_stand_does():
+    part = pixels(12, 8, 5, 9)
+    rows = detection(1, SHIP, "aircraft"), detection(2, part, "aircraft"), detection(3, SHIP, "aircraft")
+    changes, _ = link(detections(*rows), [look(n) for n in range(5)], AOI, PARAMS)
+    assert [states(change) for _, change in changes.iterrows()] == ["apupa", "aupua"]
+
+
 def test_linking_is_one_to_one_for_rafted_ships():
     inner, outer = pixels(10, 5, 6, 25), pixels(16, 5, 6, 25)
     rows = [detection(n, hull) for n in (1, 2) for hull in (inner, outer)]

@@ -218,16 +218,21 @@ def judge(item: Item, pattern: Pattern, look: Look, now: Sequence[Item], params:
         rivals = [other for other in now if other.kind == item.kind and _in_place_of(other, item, params)]
         if rivals:  # one much like it may be it; one that differs, or people on another day, have taken its place
             alike = item.kind != "crowd" and any(same_object(item, other, params) > 0.0 for other in rivals)
-            return "unclear" if alike else "absent"
+            # of an aircraft in haze or beside a lorry only a part may be told: an empty stand alone shows that it left
+            return "unclear" if alike or item.kind == "aircraft" else "absent"
     limit = kept_limit(pattern, params)
     lasting = item.kind in STRUCTURES or item.kind == "equipment"
     if seen.strength >= limit:
         return "present" if lasting else "unclear"
-    return "unclear" if lasting and seen.strength >= limit / 2 else "absent"
+    # a grey aircraft on concrete shows little more than its shadow, which wanders: near the limit nothing is decided
+    doubtful = lasting or item.kind == "aircraft"
+    return "unclear" if doubtful and seen.strength >= limit / 2 else "absent"
 
 
 def _in_place_of(other: Item, item: Item, params: LinkParams) -> bool:
-    return bool(other.geometry.intersection(item.geometry).area >= params.min_iou * item.geometry.area)
+    common = other.geometry.intersection(item.geometry).area
+    part = item.kind == "aircraft" and common >= params.min_share * other.geometry.area
+    return bool(part or common >= params.min_iou * item.geometry.area)
 
 
 def _merge_pieces(tracks: list[Track], params: LinkParams) -> list[Track]:
