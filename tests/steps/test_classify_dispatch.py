@@ -12,6 +12,7 @@ from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_tab
 from changedetect.errors import ChangeDetectError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.classify import ClassifyParams, GroundParams, classify, group_parts
+from changedetect.steps.classify.dispatch import sides_of
 
 RASTER = shot(ground(64), 1)
 BASELINE = fit_baseline([RASTER], BaselineParams())
@@ -167,6 +168,13 @@ def test_length_goes_along_the_line_for_trenches_alone() -> None:
     )
     assert result["length_m"].tolist() == [52.0, 30.0]
     assert result["width_m"].tolist() == [4.0, 9.0]
+
+
+def test_a_formation_ends_where_its_ground_does_and_not_at_the_last_shadow() -> None:
+    row = {"area_m2": 60.0, "features": {"path_m": 12.0, "rect_length_m": 12.0, "rect_width_m": 8.0}}
+    row["features"] |= {"even_length_m": 10.5, "even_width_m": 7.1}
+    assert sides_of("crowd", row) == {"length_m": 10.5, "width_m": 7.1}
+    assert sides_of("vessel", row) == {"length_m": 12.0, "width_m": 8.0}
 
 
 def test_missing_columns_and_other_systems_are_refused() -> None:

@@ -198,8 +198,8 @@ def sides_of(name: str, row: dict[str, Any]) -> dict[str, float]:
     if name == "trench":
         length = max(f["path_m"], f["rect_length_m"])
         return {"length_m": length, "width_m": min(row["area_m2"] / length, length)}
-    # Hulls and aircraft are no rectangles: their ends count.
-    kind = "even" if name in ("hut", "equipment") else "rect"
+    # Hulls and aircraft are no rectangles: their ends count. A formation is one, with people and shadows at its edges.
+    kind = "even" if name in ("hut", "equipment", "crowd") else "rect"
     return {"length_m": f[f"{kind}_length_m"], "width_m": f[f"{kind}_width_m"]}
 
 
