@@ -33,6 +33,31 @@ def test_a_transport_on_the_apron_is_an_aircraft(size_m, turn_deg):
     row = judged(plane.buffer(1.0), (plane, WHITE))
     assert row["confidence"] > 0.5
     assert (row["count"], row["flags"]) == (1, ())
+    if size_m == 46.0:  # the others have wings and tails of this size on bodies of theirs
+        assert row["measured"]["length_m"] == pytest.approx(46.0, rel=0.08)
+        assert row["measured"]["width_m"] == pytest.approx(49.2, rel=0.1)
+
+
+def test_an_outline_that_holds_the_middle_alone_still_gives_the_whole_aircraft():
+    plane = airframe(150, 150, 46.0, 50.0, 105.0)
+    told = judged(plane.intersection(box(134, 134, 166, 166)), (plane, WHITE))["measured"]
+    assert told["geometry"].intersection(plane).area > 0.8 * plane.area
+    assert told["orientation_deg"] == pytest.approx(75.0, abs=6.0)
+    assert told["area_m2"] == pytest.approx(plane.area, rel=0.25)
+
+
+def test_wings_darker_than_the_body_are_found_on_it():
+    plane = airframe(150, 150, 46.0, 50.0, 40.0)
+    body = affinity.rotate(box(147.4, 127, 152.6, 173), 40.0, origin=(150, 150))
+    told = judged(plane.buffer(1.0), (plane, (0.30, 0.33, 0.35, 0.36)), (body, WHITE))
+    assert told["confidence"] > 0.5
+    assert told["measured"]["length_m"] == pytest.approx(46.0, rel=0.06)
+
+
+def test_a_long_soft_bright_patch_is_a_cloud():
+    rims = [box(120, 140, 180, 160).buffer(reach) for reach in (12, 9, 6, 3, 0)]
+    veil = [(rim, tuple(value * (1 + 0.15 * k) for value in CONCRETE)) for k, rim in enumerate(rims, 1)]
+    assert judged(rims[1], *veil)["confidence"] < 0.2
 
 
 def test_two_that_touch_are_two():

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
 import numpy as np
+from affine import Affine
 from pydantic import Field
 from rasterio.features import rasterize
 
 from changedetect.steps.classify.airframe import fit_best, lengths_between, make_bank
 from changedetect.steps.classify.apron import ApronParams, look_at_pavement
 from changedetect.steps.classify.patch import proposal, proposals, ramp, smallest_box
-from changedetect.steps.classify.pose import refine, support_of
+from changedetect.steps.classify.pose import support_of
 from changedetect.steps.classify.sun import sun_over
+from changedetect.steps.classify.wings import SIDES_PX, fit_outline, grown, measure_pose, squared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +28,13 @@ if TYPE_CHECKING:
 
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
-    from changedetect.steps.classify.airframe import Bank, Fit
+    from changedetect.steps.classify.airframe import Bank, Fit, Pose
 
     Mask = NDArray[np.bool_]
     Plane = NDArray[np.float32]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-SIDES_PX = (24, 32, 40, 48, 64, 96, 128)
-"""Patches are padded to the next of these, so that templates are shared between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,22 @@ class AircraftParams:
     """Lengths between which wings come to be resolved."""
     least_explained: tuple[float, float] = (0.3, 0.45)
     """Share of the change that aircraft must explain: below the first none are there, from the second they may be."""
+    refined_explained: tuple[float, float] = (0.45, 0.6)
+    """The same of a fitted one: it leaves a tenth to a third; of several things or of a veil more than half is left."""
     refine_gsd_m: Positive = 4.0
     """Up to this pixel size the smallest aircraft hold enough pixels for poses to be fitted ..."""
     refine_m: Positive = 30.0
-    """... which outlines up to this length need: longer ones hold transports, whose wings whole pixels tell."""
-    refine_reach: Positive = 1.9
-    """An aircraft may be longer than its outline by this factor: wings and tails of grey ones are faint."""
+    """Outlines up to this length are fitted from every family of wings and from a lorry; whole pixels tell the wings of
+    longer ones."""
+    sure_share: Share = 0.6
+    """Where the best aircraft leaves more than this share of what the best box leaves, wings are tried on that box: it
+    may be the body, brighter than the wings."""
+    refine_reach: tuple[float, float] = (1.9, 1.35)
+    """An aircraft may be longer than such an outline, and than longer ones, by this factor: wings and tails of grey
+    ones are faint."""
+    least_advantage: tuple[float, float] = (0.0, 0.3)
+    """Advantage over a fitted box below which a longer outline is no aircraft, and from which on it may be: transports
+    have 0.3 to 2, edges of clouds, shadows and wet ground -0.4 to 0.2, whatever their area."""
     refined_floor: Share = 0.01
     """Share of the squared change that no template explains: engines, glass, stains."""
     refined_weights: tuple[float, float, float] = (-1.0, 3.5, 4.5)
@@ -153,6 +163,7 @@ class Apron:
     boxes: tuple[tuple[float, float, float, float], ...]
     """Per detection: first row, first column, last row, last column."""
     gsd_m: float
+    transform: Affine
     sun_deg: tuple[float, float] | None
     """Azimuth and elevation, rounded so that looks share their templates; None if unknown."""
 
@@ -174,6 +185,10 @@ class Evidence:
     """`over_box` with both fitted to fractions of a pixel, None where that was not done."""
     supports: tuple[Mask, ...] = ()
     """Where each aircraft lies, (row, col) from the corner of the window."""
+    pose: Pose | None = None
+    """The fitted one, pixels from the corner of the window, where there is one alone."""
+    outline_m: float = 0.0
+    """Length of the outline."""
 
 
 def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: AircraftParams) -> Apron:
@@ -194,7 +209,7 @@ def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, p
         azimuth, elevation = sun_over(grid, detections["acquired"].iloc[0])
         if elevation > params.min_sun_deg:
             sun = (10.0 * round(azimuth / 10.0), 5.0 * round(elevation / 5.0))
-    return Apron(change, paved, valid, labels, sizes, scaled, grid.gsd_m, sun)
+    return Apron(change, paved, valid, labels, sizes, scaled, grid.gsd_m, grid.transform, sun)
 
 
 def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams) -> dict[str, Any]:
@@ -217,7 +232,8 @@ def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams)
     confidence = params.max_confidence * chance(seen, params) * ramp(paved, params.min_paved_share - 0.1, 0.85)
     confidence *= around
     flags = ("touching",) if count > 1 else ()
-    return proposal(confidence, count, (max(1, count - (count > 1)), count + (count > 1)), flags)
+    told = proposal(confidence, count, (max(1, count - (count > 1)), count + (count > 1)), flags)
+    return told if seen.pose is None else told | {"measured": measure_pose(seen.pose, apron, window)}
 
 
 def _paved_around(inside: Mask, apron: Apron, window: tuple[slice, slice], params: AircraftParams) -> float:
@@ -243,7 +259,7 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
         return None
     level = float(np.median(change[ground]))
     noise = max(1.4826 * float(np.median(np.abs(change[ground] - level))), 0.01)
-    near = _grown(inside, 1)
+    near = grown(inside, 1)
     snr = math.sqrt(float(np.mean((change[inside] - level) ** 2))) / noise
     if snr < params.min_snr:
         return None
@@ -259,7 +275,7 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     side = next((n for n in SIDES_PX if n * coarser >= longest + 0.5 * high / apron.gsd_m), None)
     if side is None or high < params.min_length_m:
         return None
-    square, where = _squared(patch, near, side, coarser)
+    square, where = squared(patch, near, side, coarser)
     key = (apron.gsd_m * coarser, side, apron.sun_deg)
     banks = [make_bank("aircraft", length, *key) for length in lengths_between(low, high)]
     fits = _fit_all(square, where, banks, params)
@@ -277,10 +293,11 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     explained = sum(fit.gain for fit in fits) / max(total, 1e-12)
     supports = tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits)
     refined = None
-    if len(fits) == 1 and length_m <= params.refine_m and apron.gsd_m <= params.refine_gsd_m:
-        refined = _refine(patch, inside, apron, window, (low, length_m, noise), params)
+    if len(fits) == 1 and apron.gsd_m <= params.refine_gsd_m and length_m <= params.max_length_m:
+        refined = fit_outline(patch, inside, apron, window, (low, length_m, noise), params)
     if refined is not None:
-        explained, supports = max(explained, refined[1]), (refined[2],)
+        explained = refined[1]
+        supports = (support_of(refined[2], patch.shape, (apron.gsd_m, apron.sun_deg)),)
     return Evidence(
         explained,
         math.log(left_box / left),
@@ -289,49 +306,9 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
         snr,
         None if refined is None else refined[0],
         supports,
+        None if refined is None else refined[2],
+        length_m,
     )
-
-
-def _refine(
-    patch: Plane,
-    inside: Mask,
-    apron: Apron,
-    window: tuple[slice, slice],
-    known: tuple[float, float, float],
-    params: AircraftParams,
-) -> tuple[float, float, Mask] | None:
-    """Return how much less the best aircraft leaves than the best box (logarithm), its share and where it lies.
-
-    `known`: least length of an aircraft, length of the outline (m) and noise of the ground.
-    """
-    low, length_m, noise = known
-    high = max(min(params.refine_reach * length_m, params.max_length_m), 1.2 * low)
-    side = next((n for n in SIDES_PX if n >= max(patch.shape) + 0.5 * high / apron.gsd_m), None)
-    if side is None:
-        return None
-    square, where = _squared(patch, _grown(inside, 1), side, 1)
-    reach = _grown(inside, round(params.margin_m / apron.gsd_m)) & apron.valid[window]
-    # what the patch has as zero belongs to others, or is not known
-    weight = (reach & (patch != 0)).astype(np.float32)
-    frame = (apron.gsd_m, apron.sun_deg)
-    found = []
-    for family, lengths in (("aircraft", (low, high)), ("box", (4.0, max(18.0, 1.2 * length_m)))):
-        banks = [make_bank(family, length, apron.gsd_m, side, apron.sun_deg) for length in lengths_between(*lengths)]
-        first = fit_best(square, where, banks)
-        limits = (params.min_length_m, params.max_length_m)
-        best = refine(patch, weight, first.poses, frame, limits) if first else None
-        if best is None:
-            return None
-        found.append(best)
-    (left, pose), (left_box, _) = found
-    total = float((weight * patch**2).sum())
-    floor = params.refined_floor * total + noise**2 * float(weight.sum())
-    share = 1.0 - left / max(total, 1e-12)
-    return math.log((left_box + floor) / (left + floor)), share, support_of(pose, patch.shape, frame)
-
-
-def _grown(mask: Mask, reach_px: int) -> Mask:
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach_px + 1,) * 2, np.uint8)) > 0)
 
 
 def _spread(change: Plane, gsd_m: float, params: AircraftParams) -> tuple[float, float, float]:
@@ -346,15 +323,6 @@ def _spread(change: Plane, gsd_m: float, params: AircraftParams) -> tuple[float,
         return 0.0, 0.0, 0.0
     axes = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(places, aweights=weight[weight > 0])), 0.0)) * gsd_m
     return float(axes[0]), float(axes[1]), float(weight.sum() ** 2 / (weight**2).sum()) * gsd_m**2
-
-
-def _squared(patch: Plane, near: Mask, side: int, coarser: int) -> tuple[Plane, Mask]:
-    """Return a patch and its mask in the corner of a square of `side` pixels, each the mean of `coarser` squared."""
-    square = np.zeros((2, side * coarser, side * coarser), np.float32)
-    square[:, : patch.shape[0], : patch.shape[1]] = patch, near
-    if coarser > 1:
-        square = square.reshape(2, side, coarser, side, coarser).mean(axis=(2, 4))
-    return square[0], square[1] > 0.5
 
 
 def _fit_all(change: Plane, where: Mask, banks: Sequence[Bank], params: AircraftParams) -> list[Fit]:
@@ -378,11 +346,15 @@ def _fit_all(change: Plane, where: Mask, banks: Sequence[Bank], params: Aircraft
 def chance(seen: Evidence, params: AircraftParams) -> float:
     """Return the probability that what was seen is aircraft: logistic laws fitted on simulated aprons."""
     across, along, area_m2 = (max(value, 1e-3) for value in seen.spread)
-    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr) * ramp(seen.explained, *params.least_explained)
+    doubt = ramp(seen.snr, params.min_snr, 2.0 * params.min_snr)
     if seen.refined is not None:
+        doubt *= ramp(seen.explained, *params.refined_explained)
         constant, advantage, area = params.refined_weights
         value = constant + advantage * _within(seen.refined, 1.0) + area * _within(math.log(area_m2 / 110.0), 0.8)
+        if seen.outline_m > params.refine_m:
+            doubt *= ramp(seen.refined, *params.least_advantage)
         return doubt / (1.0 + math.exp(-value))
+    doubt *= ramp(seen.explained, *params.least_explained)
     features = (
         1.0,
         _within(math.log(across / 3.0), 1.0),

@@ -33,6 +33,8 @@ WINGS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]]
 }
 """Wing and tailplane as shares of the length behind the middle (leading edge at root and tip, trailing edge at tip and
 root), and spans as shares of the length."""
+LONGEST_DELTA_M = 30.0
+"""Fighters and bombers with delta wings are no longer; what longer triangles fit are edges of clouds."""
 ASPECTS = (1.0, 1.6, 2.5, 4.5)
 """Length over width of boxes."""
 
@@ -111,7 +113,8 @@ def make_bank(family: str, length_m: float, gsd_m: float, side_px: int, sun_deg:
 def _shapes_of(family: str, length_m: float) -> tuple[tuple[str, float], ...]:
     """Return family and breadth of a bank's shapes, in its order."""
     if family == "aircraft":
-        return tuple((wing, share) for wing, (_, _, shares) in WINGS.items() for share in shares)
+        wings = [wing for wing in WINGS if wing != "delta" or length_m <= LONGEST_DELTA_M]
+        return tuple((wing, share) for wing in wings for share in WINGS[wing][2])
     return tuple(("box", length_m / aspect) for aspect in ASPECTS)
 
 
@@ -213,7 +216,7 @@ def _outline(wing: str, length_m: float, span_share: float) -> list[NDArray[np.f
     """Return the polygons of an aircraft, nose up about (0, 0), metres (x, y)."""
     panel, tail, _ = WINGS[wing]
     half, body, tip = 0.5 * length_m, 0.055 * length_m, 0.5 * span_share * length_m
-    fuselage = [(0, -half), (body, -0.72 * half), (body, 0.5 * half), (0.3 * body, half)]
+    fuselage = [(0, -half), (body, -0.8 * half), (body, 0.5 * half), (0.3 * body, half)]
     parts = [fuselage + [(-x, y) for x, y in reversed(fuselage)]]
     for (root_in, tip_in, tip_out, root_out), reach in ((panel, tip), (tail, 0.4 * tip)):
         flat = [(0, root_in), (reach, tip_in), (reach, tip_out), (0, root_out)]

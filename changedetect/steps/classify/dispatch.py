@@ -206,7 +206,7 @@ def sides_of(name: str, row: dict[str, Any]) -> dict[str, float]:
 def decide(
     i: int, targets: set[str], proposals: dict[str, pd.DataFrame], min_confidence: float, gone: bool = False
 ) -> dict[str, Any] | None:
-    """Return class, confidence, counts and flags of detection `i`; None if nothing wanted fits.
+    """Return class, confidence, counts, flags and what the class measured of detection `i`; None if nothing fits.
 
     `gone`: it was there in the baseline and is not any more.
     """
@@ -226,6 +226,7 @@ def decide(
             "count_low": int(row["count_low"]),
             "count_high": int(row["count_high"]),
             "flags": tuple(row["flags"]),
+            **(row.get("measured") or {}),
         }
     if "other" not in targets:
         return None

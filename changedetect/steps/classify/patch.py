@@ -128,7 +128,11 @@ def proposal(
 
 
 def proposals(rows: Sequence[Mapping[str, Any]], index: pd.Index[Any]) -> pd.DataFrame:
-    """Return the rows as a table indexed like the detections they are about."""
+    """Return the rows as a table indexed like the detections they are about.
+
+    Where a row has `measured`, columns of the detection that its class knows better, there is such a column: None for
+    the others.
+    """
     import pandas as pd  # slow to import: not before there is a table
 
     flags = pd.Series([None] * len(rows), index=index, dtype="object")
@@ -139,4 +143,7 @@ def proposals(rows: Sequence[Mapping[str, Any]], index: pd.Index[Any]) -> pd.Dat
     }
     for name in ("count", "count_low", "count_high"):
         columns[name] = pd.Series([row[name] for row in rows], index=index, dtype="Int64")
-    return pd.DataFrame({**columns, "flags": flags}, columns=list(PROPOSAL_COLUMNS))
+    table = pd.DataFrame({**columns, "flags": flags}, columns=list(PROPOSAL_COLUMNS))
+    if any("measured" in row for row in rows):
+        table["measured"] = pd.Series([row.get("measured") for row in rows], index=index, dtype="object")
+    return table

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from shapely.geometry import Polygon
+from shapely.ops import unary_union
 
 from changedetect.steps.classify.airframe import (
     BLUR_PX,
     DEEPEST_SHADOW,
     FINE,
+    LONGEST_DELTA_M,
     Pose,
     draw_parts,
     parts_of,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+    from shapely.geometry.base import BaseGeometry
 
     Plane = NDArray[np.float32]
     Mask = NDArray[np.bool_]
@@ -74,9 +78,36 @@ def refine(
     Nelder and Mead, A simplex method for function minimization, The Computer Journal 7(4), 1965.
     """
     first = list(starts)
-    first += [replace(pose, length_m=_LORRY_M[0], breadth=_LORRY_M[1]) for pose in first if pose.family == "box"]
+    first += [replace(pose, length_m=_LORRY_M[0], breadth=_LORRY_M[1]) for pose in first if _may_be_lorry(pose)]
     found = [_refine_one(change, weight, start, frame, lengths_m) for start in first]
     return min(found, key=lambda one: one[0]) if found else None
+
+
+def _may_be_lorry(pose: Pose) -> bool:
+    return pose.family == "box" and pose.length_m <= 2.0 * _LORRY_M[0]
+
+
+def best_start(
+    change: Plane,
+    weight: Plane,
+    starts: Iterable[Pose],
+    frame: tuple[float, tuple[float, float] | None],
+    most: int = 1,
+) -> tuple[Pose, ...]:
+    """Return the poses of `starts`, so many at `most`, that leave least as they stand; arguments as of `refine`."""
+    return tuple(
+        sorted(starts, key=lambda pose: left_over(change, weight, draw_pose(pose, change.shape, frame)))[:most]
+    )
+
+
+def put_wings_on(body: Pose) -> tuple[Pose, ...]:
+    """Return aircraft whose fuselage a box may be, heading either way."""
+    spans = {family: math.sqrt(_SPANS[family][0] * _SPANS[family][1]) for family in ("swept", "straight")}
+    return tuple(
+        replace(body, family=family, turn_deg=body.turn_deg + way, breadth=span, height_m=0.11 * body.length_m)
+        for family, span in spans.items()
+        for way in (0.0, 180.0)
+    )
 
 
 def _refine_one(
@@ -88,7 +119,8 @@ def _refine_one(
 ) -> tuple[float, Pose]:
     from scipy.optimize import minimize  # scipy is slow to import: only where it is used
 
-    limits = _BOX_M if start.family == "box" else (lengths_m, _SPANS[start.family], _HEIGHTS)
+    longest = min(lengths_m[1], LONGEST_DELTA_M) if start.family == "delta" else lengths_m[1]
+    limits = _BOX_M if start.family == "box" else ((lengths_m[0], longest), _SPANS[start.family], _HEIGHTS)
     ratio = 1.0 if start.family == "box" else start.length_m
 
     def pose_at(values: NDArray[np.float64]) -> tuple[Pose, float]:
@@ -153,3 +185,12 @@ def support_of(pose: Pose, shape: tuple[int, ...], frame: tuple[float, tuple[flo
     """Return where a pose's body or its shadow lies, (row, col)."""
     body, shadow = draw_pose(pose, shape, frame)
     return np.asarray((body > 0.25) | (shadow > 0.4))
+
+
+def body_of(pose: Pose, gsd_m: float) -> BaseGeometry:
+    """Return the outline of a pose's body in pixels: x along columns, y along rows from the corner of the window."""
+    angle = math.radians(pose.turn_deg)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    origin = np.array([pose.col, pose.row]) + 0.5
+    parts, _ = parts_of(pose.family, pose.length_m, pose.breadth)
+    return unary_union([Polygon(part @ turn / gsd_m + origin) for part in parts])
