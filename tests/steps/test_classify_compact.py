@@ -17,6 +17,7 @@ from changedetect.steps.classify.compact import (
     add_outlines,
     chances_of_huts,
     describe_compact,
+    own_change,
 )
 from changedetect.steps.classify.forest import load_forest
 from changedetect.steps.classify.ground import GroundParams
@@ -37,7 +38,7 @@ def row_of(gsd_m: float = 3.0, **features: float) -> dict:
     r0, r1, c0, c1 = HUT
     x, y = 480_000.0, 4_800_000.0
     shape = box(x + c0 * gsd_m, y - r1 * gsd_m, x + c1 * gsd_m, y - r0 * gsd_m)
-    return {"geometry": shape, "gsd_m": gsd_m, "area_m2": shape.area, "features": features}
+    return {"geometry": shape, "gsd_m": gsd_m, "area_m2": shape.area, "status": "appeared", "features": features}
 
 
 def described(before: np.ndarray, after: np.ndarray, **features: float) -> dict[str, float] | None:
@@ -95,3 +96,18 @@ def test_a_new_white_roof_is_a_hut_and_a_field_that_only_changed_is_none() -> No
     assert seen[0] is not None
     assert seen[0] > 0.7
     assert seen[1] == 0.0
+
+
+@pytest.mark.parametrize(("painted", "change"), [(1.0, 0.0), (0.5, float(np.log(0.50 / 0.26)))])
+def test_a_shed_amid_crops_that_came_up_is_the_same_unless_its_own_roof_changed(painted: float, change: float) -> None:
+    soil = np.broadcast_to(np.array([0.1, 0.13, 0.17, 0.22], np.float32)[:, None, None], PLACE.shape).copy()
+    before, after = paint(soil, HUT, ROOF), raster_of(paint(PLACE, HUT, painted * ROOF))
+    row = row_of(compact_sigma=25.0, compact_area_m2=90.0) | {"status": "modified"}
+    baseline = fit_baseline([raster_of(before)], BaselineParams())
+    told, lenient = (
+        chances_of_huts([row], after, baseline, GroundParams(compact_min_chance=0.0, compact_min_change=least))[0]
+        for least in (PARAMS.compact_min_change, 0.0)
+    )
+    assert own_change(row, after, baseline) == pytest.approx(change, abs=1e-5)
+    assert lenient
+    assert told == (lenient if change else 0.0)

@@ -71,15 +71,39 @@ def chances_of_huts(
         for i, share, chance in zip(known, shares, calibrate(forest, shares), strict=True):
             enough = share >= least and table[i]["features"]["compact_sigma"] > 0
             found[i] = float(chance) if enough else 0.0
+    for i, row in enumerate(table):
+        if found[i] and row["status"] == "modified" and own_change(row, raster, baseline) < params.compact_min_change:
+            found[i] = 0.0
     return found
+
+
+def own_change(row: Mapping[str, Any], raster: Raster, baseline: Baseline) -> float:
+    """Return how much a thing itself changed: logarithm of reflectance, in the band that changed most.
+
+    Contrast changes with the ground around as well: a shed amid crops that came up stands out anew and is the same.
+    """
+    box = _window(row["geometry"], raster)
+    grid = raster.grid.crop(*box)
+    inside = geometry_mask([row["geometry"]], grid.shape, grid.transform, invert=True)
+    inside &= np.asarray(raster.valid & baseline.valid)[box]
+    if not inside.any():
+        return 0.0
+    before, after = (
+        [_log(plane[box][inside]).mean() for plane in date.values()] for date in _shared_bands(raster, baseline)
+    )
+    return float(np.abs(np.subtract(after, before)).max())
+
+
+def _shared_bands(raster: Raster, baseline: Baseline) -> list[dict[str, Plane]]:
+    names = [name for name in raster.bands if name in baseline.bands]
+    return [{name: image.band(name) for name in names} for image in (baseline, raster)]
 
 
 def describe_compact(
     table: Sequence[Mapping[str, Any]], raster: Raster, baseline: Baseline
 ) -> list[list[float] | None]:
     """Return the values of `FEATURES` of each detection and, where known, of `OUTLINE`; None without evidence."""
-    names = [name for name in raster.bands if name in baseline.bands]
-    dates = [{name: image.band(name) for name in names} for image in (baseline, raster)]
+    dates = _shared_bands(raster, baseline)
     valid = np.asarray(raster.valid & baseline.valid)
     return [_describe(row, dates, valid, raster) if "compact_sigma" in row["features"] else None for row in table]
 
