@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -11,6 +11,8 @@ from changedetect.core.quality import UNUSABLE, Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", np.uint8, np.uint16)
 
 TAPS = {"nearest": (0, 0), "bilinear": (0, 1), "cubic": (-1, 2), "lanczos": (-3, 4)}
 """First and last tap of each kernel, in pixels from the one at or before the sample."""
@@ -127,12 +129,12 @@ def _remap_near_rim(
     limit_y, limit_x = padded.shape[0] - 1 - last, padded.shape[1] - 1 - last
     ix, sx = _within(ix + pad, sx, -first, limit_x)
     iy, sy = _within(iy + pad, sy, -first, limit_y)
-    quality = padded[iy + (sy * 2 >= _STEPS), ix + (sx * 2 >= _STEPS)].copy()
+    quality = _at(padded, iy + (sy * 2 >= _STEPS), ix + (sx * 2 >= _STEPS))
     if ((bits & _BAD) != 0).any() or ((quality & _NODATA) != 0).any() or _near_rim(padded.shape, pad, ix, iy, last):
         touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
         quality[touched & ((quality & _BAD) == 0)] |= _EDGE
     filled = fill_unusable(data, bits, max(last, -first) + 1)
-    filled = np.pad(filled, ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    filled = np.stack([cv2.copyMakeBorder(band, pad, pad, pad, pad, cv2.BORDER_REPLICATE) for band in filled])
     out = _sample(filled, (ix, sx), (iy, sy), kernel)
     bad = ~np.isfinite(out).all(axis=0) | ((quality & _NODATA) != 0)
     out[:, bad] = 0
@@ -162,13 +164,18 @@ def _touches(
     """Return True where a tap with weight is unusable; a sample on a pixel centre has one tap along that axis."""
     bad = (bits & _BAD) != 0
     (iy, between_y), (ix, between_x) = rows, cols
-    across = _any_tap(bad, taps, axis=1)
-    out = np.where(between_x, across[iy, ix], bad[iy, ix])
-    if between_y.any():
-        along = _any_tap(bad, taps, axis=0)
-        both = _any_tap(across, taps, axis=0)
-        out = np.where(between_y, np.where(between_x, both[iy, ix], along[iy, ix]), out)
-    return out
+    across, along = _any_tap(bad, taps, axis=1), _any_tap(bad, taps, axis=0)
+    # A bit for each pair of (between rows, between columns), so that every sample looks up one number.
+    found = np.zeros(bits.shape, np.uint8)
+    for bit, touched in enumerate((bad, along, across, _any_tap(across, taps, axis=0))):
+        found |= touched.astype(np.uint8) << np.uint8(bit)
+    bit_of = between_y.astype(np.uint8) + np.uint8(2) * between_x.astype(np.uint8)
+    return np.asarray((_at(found, iy, ix) >> bit_of) & 1, bool)
+
+
+def _at(plane: NDArray[Pixel], row: NDArray[np.int32], col: NDArray[np.int32]) -> NDArray[Pixel]:
+    """Return the pixels (row, col) of a plane, a copy."""
+    return np.asarray(plane.ravel().take(row * plane.shape[1] + col), plane.dtype)
 
 
 def _any_tap(bad: NDArray[np.bool_], taps: tuple[int, int], axis: int) -> NDArray[np.bool_]:
