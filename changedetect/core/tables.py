@@ -38,7 +38,7 @@ MEASURE_COLUMNS = {
     "status": "object",  # appeared | modified | disappeared
     "score": "float64",  # peak |score|, sigma
     "area_m2": "float64",
-    "length_m": "float64",  # along the object: trenches along their line, others the longer side
+    "length_m": "float64",  # along the object: trenches along their line, aircraft nose to tail, others the longer side
     "width_m": "float64",
     "orientation_deg": "float64",  # of the longer side, 0 to 180 clockwise from north
     "flags": "object",  # tuple of str

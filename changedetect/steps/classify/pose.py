@@ -88,16 +88,14 @@ def _may_be_lorry(pose: Pose) -> bool:
 
 
 def best_start(
-    change: Plane,
-    weight: Plane,
-    starts: Iterable[Pose],
-    frame: tuple[float, tuple[float, float] | None],
-    most: int = 1,
+    change: Plane, weight: Plane, starts: Iterable[Pose], frame: tuple[float, tuple[float, float] | None]
 ) -> tuple[Pose, ...]:
-    """Return the poses of `starts`, so many at `most`, that leave least as they stand; arguments as of `refine`."""
-    return tuple(
-        sorted(starts, key=lambda pose: left_over(change, weight, draw_pose(pose, change.shape, frame)))[:most]
-    )
+    """Return the one pose of `starts` that leaves least as it stands; arguments as of `refine`."""
+
+    def left(pose: Pose) -> float:
+        return left_over(change, weight, draw_pose(pose, change.shape, frame))
+
+    return tuple(sorted(starts, key=left)[:1])
 
 
 def put_wings_on(body: Pose) -> tuple[Pose, ...]:

@@ -63,7 +63,7 @@ def fit_outline(
         found.append(best)
     (left, pose), (left_box, body) = found
     if not small and left > params.sure_share * left_box:
-        winged = refine(patch, weight, best_start(patch, weight, put_wings_on(body), frame, 2), frame, limits)
+        winged = refine(patch, weight, put_wings_on(body), frame, limits)
         left, pose = min(found[0], winged or found[0], key=lambda one: one[0])
     total = float((weight * patch**2).sum())
     floor = params.refined_floor * total + noise**2 * float(weight.sum())
