@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from changedetect.steps.classify.built import BuiltParams, is_newly_built
+from changedetect.steps.classify.built import BuiltParams, is_newly_built, is_tip_of_shadow
 
 HUT = {
     "fill": 0.9,
@@ -51,3 +51,17 @@ def test_only_what_appeared_was_built() -> None:
 def test_without_sun_angles_nothing_is_told() -> None:
     unknown = {name: value for name, value in HUT.items() if name not in ("casts", "moved_shadow")}
     assert not is_newly_built({"status": "appeared", "features": unknown}, BuiltParams())
+
+
+@pytest.mark.parametrize(
+    ("change", "is_tip"),
+    [
+        ({}, True),
+        ({"casts": 0.75}, False),  # it throws its own, away from the sun
+        ({"shadow_fraction": 0.8}, False),  # part of it has another colour
+    ],
+)
+def test_shade_that_goes_on_towards_the_sun_is_the_tip_of_a_shadow(change: dict[str, float], is_tip: bool) -> None:
+    tip = HUT | {"casts": -0.35, "shadow_fraction": 1.0} | change
+    assert is_tip_of_shadow({"status": "appeared", "features": tip}, BuiltParams()) == is_tip
+    assert not is_tip_of_shadow({"status": "modified", "features": tip}, BuiltParams())

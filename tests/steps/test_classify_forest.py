@@ -121,6 +121,16 @@ def test_a_crown_that_turned_is_no_hut(cast_before: float, ndvi_before: float) -
     assert by_green == learned_confidence([turned], GroundParams(bare_max_ndvi=1.0))[0] | expected
 
 
+def test_the_tip_of_a_shadow_is_no_hut() -> None:
+    roof = candidate(local_sigma=11.0, shadow_fraction=1.0)
+    tip = candidate(local_sigma=11.0, shadow_fraction=1.0, casts=-0.3)
+    told, never = learned_confidence([roof, tip], GroundParams())
+    assert told is not None
+    assert never is not None
+    assert told["hut"] > 0.0
+    assert never["hut"] == 0.0
+
+
 def test_a_line_without_a_floor_loses_its_chance_of_a_trench_alone() -> None:
     bare = candidate(path_m=40.0, rect_length_m=40.0, slot_depth=0.01, edges_after=0.9)
     told = learned_confidence([bare], GroundParams())[0]

@@ -32,6 +32,11 @@ class BuiltParams:
     """And no more where it threw one already: crowns that turn in autumn become bare to the eye, and stood there."""
     max_moved_shadow: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     """Share of it that may be shadow that moved."""
+    tip_min_shadow: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
+    """A thing of which this share lost light and no colour, ..."""
+    tip_max_casts: Annotated[float, Field(ge=-1.0, le=1.0)] = -0.25
+    """... with this much more of the ground darkened towards the sun than away from it, is the tip of a shadow that
+    grew from there, however thin haze makes it."""
 
 
 def is_newly_built(row: Mapping[str, Any], params: BuiltParams) -> bool:
@@ -46,4 +51,14 @@ def is_newly_built(row: Mapping[str, Any], params: BuiltParams) -> bool:
         and f["edges_after"] - f["edges_before"] >= params.min_edge_rise
         and f["ndvi_after"] <= params.max_ndvi
         and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
+    )
+
+
+def is_tip_of_shadow(row: Mapping[str, Any], params: BuiltParams) -> bool:
+    """Return whether what came is the end of a shadow: mere loss of light that goes on towards the sun."""
+    f = row["features"]
+    return bool(
+        row["status"] == "appeared"
+        and f["shadow_fraction"] >= params.tip_min_shadow
+        and f.get("casts", 0.0) <= params.tip_max_casts
     )

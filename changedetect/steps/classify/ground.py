@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from changedetect.steps.classify.built import BuiltParams, is_newly_built
+from changedetect.steps.classify.built import BuiltParams, is_newly_built, is_tip_of_shadow
 from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew
 from changedetect.steps.classify.dug import DugParams, is_dug
@@ -300,10 +300,12 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
 
 
 def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
-    """Return whether size, green or the lack of a floor rules a class out, whatever was learned."""
-    too_coarse = row["gsd_m"] > params.coarsest_gsd_m
-    undug = name == "trench" and not is_dug(row, params.dug)
-    return too_coarse or undug or min(SIZES[name](row, params)) < -params.veto_margin or _is_green(row, name, params)
+    """Return whether size, green, shadow or the lack of a floor rules a class out, whatever was learned."""
+    if row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin:
+        return True
+    if name == "trench" and not is_dug(row, params.dug):
+        return True
+    return (name == "hut" and is_tip_of_shadow(row, params.built)) or _is_green(row, name, params)
 
 
 def _is_green(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
