@@ -13,6 +13,7 @@ from changedetect.core.results import Baseline, Noise
 from changedetect.errors import DataError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px
+from changedetect.steps.score.model import _robust_regression, _trimmed_nnls
 from changedetect.steps.score.state import CoarseField
 
 PARAMS = ScoreParams()
@@ -214,3 +215,15 @@ def test_no_shared_band_is_refused() -> None:
 def test_coarse_fields_survive_packing() -> None:
     field = np.array([[0.0, -0.5], [1.25, 3.0]])
     np.testing.assert_allclose(CoarseField.pack(field).unpack(), field, atol=1e-4)
+
+
+def test_what_changed_bends_neither_the_prediction_nor_the_variance():
+    rng = np.random.default_rng(8)
+    x = rng.uniform(0.0, 1.0, 20_000)
+    noise = rng.normal(0.0, 0.1 + 0.2 * x)
+    changed = rng.random(x.size) < 0.1
+    columns = np.stack([np.ones_like(x), x])
+    fit = _robust_regression(columns, 1.0 + 2.0 * x + noise + 3.0 * changed, 10)
+    assert fit == pytest.approx([1.0, 2.0], abs=0.01)
+    weights = _trimmed_nnls(np.stack([np.ones_like(x), (0.1 + 0.2 * x) ** 2]), (noise + 3.0 * changed) ** 2)
+    assert weights == pytest.approx([0.0, 1.0], abs=0.1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from changedetect.core.results import Noise
+from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import apply, evidence, fields, predict
 from changedetect.steps.score.shade import learn_shadow
@@ -173,7 +174,7 @@ def _fit_prediction(pair: predict.Pair, model: ScoreModel, lattice: _Lattice, pa
     green = predict.greenness(pair.before, pair.bands)
     before = [np.asarray(lattice.take(plane), np.float32) for plane in pair.before]
     design = predict.design(before, np.asarray(lattice.take(green), np.float32))
-    columns = np.stack([lattice.pick(column) for column in design], axis=1)
+    columns = np.stack([lattice.pick(column) for column in design])
     coefficients, path = [], []
     for k in range(len(pair.bands)):
         target = lattice.values(pair.after[k])
@@ -185,19 +186,19 @@ def _fit_prediction(pair: predict.Pair, model: ScoreModel, lattice: _Lattice, pa
 
 
 def _robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matrix:
-    """Return Tukey's regression coefficients, with a ridge that only settles columns without content."""
-    size = np.sqrt((columns**2).mean(axis=0))
+    """Return Tukey's regression coefficients of (column, n), with a ridge that only settles columns without content."""
+    size = np.sqrt(np.einsum("ij,ij->i", columns, columns) / target.size)
     size[size == 0] = 1.0
-    scaled = columns / size
-    ridge = 1e-6 * np.eye(scaled.shape[1])
+    scaled = columns / size[:, None]
+    ridge = 1e-6 * np.eye(len(size))
+    fit: Matrix = np.zeros(len(size))
     weight = np.ones_like(target)
-    fit = np.zeros(scaled.shape[1])
     for _ in range(iterations):
-        weighted = scaled * weight[:, None]
+        weighted = scaled * weight
         total = max(float(weight.sum()), 1e-9)
-        fit = np.linalg.solve(weighted.T @ scaled / total + ridge, weighted.T @ target / total)
-        left = target - scaled @ fit
-        spread = max(1.4826 * float(np.median(np.abs(left))), 1e-9)
+        fit = np.asarray(np.linalg.solve(weighted @ scaled.T / total + ridge, weighted @ target / total), np.float64)
+        left = target - fit @ scaled
+        spread = max(1.4826 * float(median(np.abs(left))), 1e-9)
         weight = np.clip(1 - (left / (_TUKEY * spread)) ** 2, 0, None) ** 2
     return np.asarray(fit / size)
 
@@ -288,7 +289,7 @@ def _fit_variance(
         raw = lattice.take(predict.residual(pair, k, plane, params.residual_sigma_px))
         left = np.asarray(raw, np.float32) - slow * light
         terms = predict.variance_terms(plane, pair.spread[k], lattice.stride)
-        fit = _trimmed_nnls(np.stack([lattice.pick(term) for term in terms], axis=1), lattice.pick(left) ** 2)
+        fit = _trimmed_nnls(np.stack([lattice.pick(term) for term in terms]), lattice.pick(left) ** 2)
         fit[3] = max(fit[3], registration, params.gradient_floor_px**2)
         fit[5] = max(fit[5], params.sharpness_floor**2)
         fit[6] = min(fit[6], params.max_spread_weight)
@@ -302,24 +303,24 @@ def _fit_variance(
 
 
 def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
-    """Return non-negative weights of the variance terms; residuals beyond 3 sigma are changes, not noise."""
+    """Return non-negative weights of the (term, n) of variance; residuals beyond 3 sigma are changes, not noise."""
     from scipy.optimize import nnls  # scipy is slow to import: only where it is used
 
-    size = np.maximum(terms.mean(axis=0), 1e-12)
-    scaled = terms / size
-    floor = max(1e-3 * float(np.median(squared)), 1e-12)
-    current = np.full(len(squared), 2.2 * float(np.median(squared)) + floor)
-    fit = np.zeros(scaled.shape[1])
+    size = np.maximum(terms.mean(axis=1), 1e-12)
+    scaled = terms / size[:, None]
+    typical = float(median(squared))
+    floor = max(1e-3 * typical, 1e-12)
+    current = np.full(squared.size, 2.2 * typical + floor)
+    fit = np.zeros(len(size))
     for _ in range(rounds):
-        keep = squared < _TRIM * current
         # Relative errors: the spread of a squared residual goes with its expectation.
-        rows = scaled[keep] / current[keep, None]
-        goal = squared[keep] / current[keep]
-        normal = rows.T @ rows + 1e-9 * len(rows) * np.eye(rows.shape[1])
+        weight = (squared < _TRIM * current) / current
+        rows = scaled * weight
+        normal = rows @ rows.T + 1e-9 * np.count_nonzero(weight) * np.eye(len(size))
         root = np.linalg.cholesky(normal)
-        fit, _ = nnls(root.T, np.linalg.solve(root, rows.T @ goal))
-        current = np.maximum(scaled @ fit, floor)
-    fit[0] = max(fit[0], floor / 1.0)
+        fit, _ = nnls(root.T, np.linalg.solve(root, rows @ (squared * weight)))
+        current = np.maximum(fit @ scaled, floor)
+    fit[0] = max(fit[0], floor)
     return np.asarray(fit / size)
 
 
