@@ -9,8 +9,16 @@ from changedetect.core.raster import Raster
 from changedetect.errors import GridError
 from changedetect.steps.register import RegisterParams, estimate_shift
 from changedetect.steps.register.exact import resample_exactly
-from changedetect.steps.register.field import Ties, affine_field, constant_field, fit_field, measure_disagreement
+from changedetect.steps.register.field import (
+    Field,
+    Ties,
+    affine_field,
+    constant_field,
+    fit_field,
+    measure_disagreement,
+)
 from changedetect.steps.register.prepare import cell_size_px
+from changedetect.steps.register.spline import Design
 
 GRID = make_grid(256)
 P = RegisterParams()
@@ -188,6 +196,18 @@ def test_ties_that_see_one_direction_only_are_used_in_that_direction():
 
     found = fit_field(make_ties(value, one_way), (4, 4)).field.at(np.array([0.5]), np.array([0.5]))
     assert found[:, 0, 0] == pytest.approx((1.5, -0.5), abs=1e-3)
+
+
+def test_two_ties_at_one_place_count_as_one_that_knows_twice_as_much():
+    rng = np.random.default_rng(1)
+    place, value = np.repeat(rng.random((40, 2)), 2, axis=0), np.repeat(rng.normal(0.0, 1.0, (40, 2)), 2, axis=0)
+    info = np.tile(np.diag([1.0, 3.0]), (80, 1, 1))
+    twice = Design(Ties(place, value, info, np.arange(80)), (5, 7))
+    once = Design(Ties(place[::2], value[::2], 2.0 * info[::2], np.arange(40)), (5, 7))
+    found, known = (d.solve(d.sum_equations(np.ones((n, 1)))[0], 0.1) for d, n in ((twice, 80), (once, 40)))
+    assert found == pytest.approx(known, abs=1e-9)
+    field = Field(found, 0.1)
+    assert twice.predict(found) == pytest.approx(np.stack([field.at(p[:1], p[1:])[:, 0, 0] for p in place]), abs=1e-9)
 
 
 def test_outlying_ties_do_not_move_the_field():

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from changedetect.core.results import bspline_basis
+from changedetect.steps.register.spline import SHIFT, Design
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from scipy.sparse import csc_array
 
-SHIFT = float("inf")
-"""Penalty that leaves a constant only."""
 AFFINE = 1e5
 """Penalty on bending that leaves, in effect, an affine."""
 STIFF_PENALTY = 10.0
@@ -33,8 +31,6 @@ ROUGH_PENALTY = 0.01
 _SHORT_WARP_SHARE = 0.9
 """Single ties decide if they bring the error down to this share: shared noise does not, a short warp does."""
 _KIND_ROUNDS = 3
-_SLOPE_SHARE = 1e-4
-"""Weak pull of the slopes to zero, so that ties along a line cannot tilt the rest of the scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,7 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
     taken for warp; only where ties held out singly show that a stiff field misses a warp shorter than two groups, the
     single ones decide.
     """
-    design = _Design(ties, intervals)
+    design = Design(ties, intervals)
     trials = _try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties)
     coarse = _choose(trials, ties)
     if coarse.penalty > ROUGH_PENALTY >= min(penalties):
@@ -157,11 +153,11 @@ def near_penalties(penalty: float) -> tuple[float, ...]:
 
 def measure_spread(fit: Fit, ties: Ties, penalties: Sequence[float], draws: int = 2) -> tuple[NDArray[np.float64], ...]:
     """Return, per penalty, half the distance of fits on random disjoint halves of the groups, (draws, ties) px."""
-    design = _Design(ties, fit.field.intervals)
+    design = Design(ties, fit.field.intervals)
     spread = np.zeros((len(penalties), draws, len(ties)))
     for draw in range(draws):
         half = _assign_folds(fit.group, 2, seed=draw + 1) == 0
-        *parts, _ = design.sum_equations(fit.weight[:, None] * np.stack([half, ~half], axis=1))
+        parts = design.sum_equations(fit.weight[:, None] * np.stack([half, ~half], axis=1))
         for out, penalty in zip(spread, penalties, strict=True):
             first, second = (design.predict(design.solve(part, penalty)) for part in parts)
             out[draw] = np.hypot(*(first - second).T) / 2.0
@@ -190,9 +186,9 @@ def measure_disagreement(
 
 def fit_like(ties: Ties, like: Field) -> Field:
     """Return the robust fit with the intervals and the penalty of another field."""
-    design, weight, found = _Design(ties, like.intervals), np.ones(len(ties)), like.coefficients
+    design, weight, found = Design(ties, like.intervals), np.ones(len(ties)), like.coefficients
     for _ in range(_KIND_ROUNDS):
-        found = design.solve(design.sum_equations(weight[:, None])[-1], like.penalty)
+        found = design.solve(design.sum_equations(weight[:, None])[0], like.penalty)
         residual = _mahalanobis(ties, design.predict(found))
         weight = 1.0 / (1.0 + (residual / (2.0 * _robust_sigma(residual))) ** 2)
     return Field(found, like.penalty)
@@ -206,14 +202,14 @@ def predict_sigma(fit: Fit, ties: Ties, position: NDArray[np.float64]) -> NDArra
     """
     if fit.field.penalty == SHIFT:
         return np.ones(len(position))
-    design = _Design(ties, fit.field.intervals)
-    return design.spread_at(position, design.sum_equations(fit.weight[:, None])[-1], fit.field.penalty)
+    design = Design(ties, fit.field.intervals)
+    return design.spread_at(position, design.sum_equations(fit.weight[:, None])[0], fit.field.penalty)
 
 
-def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[Trial]:
-    members = _one_hot(folds)
+def _try_penalties(design: Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[Trial]:
+    others = _left_over(folds)
     weight = np.ones(len(ties))
-    whole = design.sum_equations(weight[:, None])[-1]
+    whole = design.sum_equations(weight[:, None])[0]
     trials: list[Trial] = []
     for penalty in penalties:
         # the equations hold for any penalty, so each starts from the weights its stiffer neighbour ended with
@@ -221,11 +217,11 @@ def _try_penalties(design: _Design, ties: Ties, folds: NDArray[np.int64], penalt
             residual = _mahalanobis(ties, design.predict(design.solve(whole, penalty)))
             sigma = _robust_sigma(residual)
             weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
-            *parts, whole = design.sum_equations(weight[:, None] * members)
+            *parts, whole = design.sum_equations(weight[:, None] * others)
         held_out = np.zeros((len(ties), 2))
         for fold, part in enumerate(parts):
             out = folds == fold
-            held_out[out] = design.predict(design.solve(whole - part, penalty), out)
+            held_out[out] = design.predict(design.solve(part, penalty), out)
         fitted = design.solve(whole, penalty)
         trials.append(Trial(penalty, fitted, weight, held_out, held_out - ties.value))
     return trials
@@ -247,147 +243,9 @@ def _at_penalty(trials: list[Trial], penalty: float) -> Trial:
     return next(trial for trial in trials if trial.penalty == penalty)
 
 
-class _Equations:
-    """Normal equations of the spline: they add up over ties, and hold for any penalty."""
-
-    __slots__ = ("matrix", "right", "shift_matrix", "shift_right")
-
-    def __init__(self, *parts: NDArray[np.float64]) -> None:
-        self.matrix, self.right, self.shift_matrix, self.shift_right = parts
-
-    def __sub__(self, other: _Equations) -> _Equations:
-        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__slots__)
-        return _Equations(*(a - b for a, b in pairs))
-
-
-class _Design:
-    """The spline at the ties; the order of unknowns is row, column, component.
-
-    Its matrix is kept as LAPACK wants it, without a copy: per column what lies on the diagonal and below it.
-    """
-
-    def __init__(self, ties: Ties, intervals: tuple[int, int]) -> None:
-        n, n_row, n_col = len(ties), intervals[0] + 3, intervals[1] + 3
-        self.shape = (n_row, n_col)
-        self.size = 2 * n_row * n_col
-        self.knot, self.basis = _tensor_basis(ties.position, intervals)
-        self.bands = 2 * (3 * n_col + 3) + 2
-        unknown = (2 * self.knot[:, :, None] + np.arange(2)).reshape(n, 32)
-        i, j = np.tril_indices(32)
-        flat = unknown[:, j] * self.bands + unknown[:, i] - unknown[:, j]
-        basis = np.repeat(self.basis, 2, axis=1)
-        terms = basis[:, i] * basis[:, j] * ties.info[:, i % 2, j % 2]
-        pull = np.einsum("nij,nj->ni", ties.info, ties.value)
-        pulls = (self.basis[:, :, None] * pull[:, None, :]).reshape(n, 32)
-        # one column per tie: equations of any weights are a product
-        self._terms = _columns(flat, terms, self.bands * self.size)
-        self._pulls = _columns(unknown, pulls, self.size)
-        self._shift_terms, self._shift_pulls = ties.info.reshape(n, 4).T, pull.T
-        self.bend, self.slope = _penalties(n_row, n_col, self.bands)
-
-    def sum_equations(self, weights: NDArray[np.float64]) -> list[_Equations]:
-        """Return the equations under each column of `weights` (ties, k), then under their sum."""
-        columns = np.column_stack([weights, weights.sum(axis=1)])
-        matrix, right = self._terms @ columns, self._pulls @ columns
-        shift_matrix, shift_right = self._shift_terms @ columns, self._shift_pulls @ columns
-        return [
-            _Equations(
-                np.ascontiguousarray(matrix[:, k]).reshape(self.size, self.bands),
-                np.ascontiguousarray(right[:, k]),
-                shift_matrix[:, k].reshape(2, 2),
-                shift_right[:, k],
-            )
-            for k in range(columns.shape[1])
-        ]
-
-    def solve(self, equations: _Equations, penalty: float) -> NDArray[np.float64]:
-        """Return coefficients (2, rows, cols) of the penalised fit."""
-        if penalty == SHIFT:
-            matrix = equations.shift_matrix
-            shift = np.linalg.solve(matrix + np.eye(2) * (1e-12 + 1e-9 * np.trace(matrix)), equations.shift_right)
-            return np.ones((2, *self.shape)) * shift[:, None, None]
-        solution = self._solve(equations, equations.right, penalty)
-        return np.asarray(solution.reshape(*self.shape, 2).transpose(2, 0, 1))
-
-    def _solve(self, equations: _Equations, right: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
-        from scipy.linalg.lapack import dpbsv  # scipy is slow to import: only where it is used
-
-        unit = max(float(equations.matrix[:, 0].mean()), 1e-12)
-        banded = self.bend * (unit * penalty)
-        banded += equations.matrix
-        banded += self.slope * (unit * _SLOPE_SHARE)
-        banded[:, 0] += 1e-9 * unit
-        _, solution, fault = dpbsv(banded.T, right, lower=True, overwrite_ab=True)
-        if fault:
-            raise np.linalg.LinAlgError(f"the field's equations are not positive definite (row {fault})")
-        return np.asarray(solution)
-
-    def spread_at(self, position: NDArray[np.float64], equations: _Equations, penalty: float) -> NDArray[np.float64]:
-        """Return the root of the mean variance of both components of u at positions (n, 2), up to one factor."""
-        knot, basis = _tensor_basis(position, (self.shape[0] - 3, self.shape[1] - 3))
-        variance = np.zeros(len(position))
-        for component in range(2):
-            right = np.zeros((self.size, len(position)))
-            right[2 * knot.T + component, np.arange(len(position))] = basis.T
-            variance += (self._solve(equations, right, penalty) * right).sum(axis=0) / 2.0
-        return np.sqrt(np.maximum(variance, 0.0))
-
-    def predict(self, coefficients: NDArray[np.float64], where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Return u at the ties, or at those of `where`, (n, 2)."""
-        knot, basis = (self.knot, self.basis) if where is None else (self.knot[where], self.basis[where])
-        flat = coefficients.reshape(2, -1)
-        return np.stack([(flat[k][knot] * basis).sum(axis=1) for k in range(2)], axis=1)
-
-
-def _columns(index: NDArray[np.int64], values: NDArray[np.float64], size: int) -> csc_array:
-    """Return the sparse matrix (size, ties) whose columns hold `values` (ties, k) at `index` (ties, k)."""
-    from scipy.sparse import csc_array
-
-    ends = np.arange(len(index) + 1) * index.shape[1]
-    return csc_array((values.ravel(), index.ravel(), ends), shape=(size, len(index)))
-
-
-def _one_hot(folds: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(folds[:, None] == np.arange(int(folds.max()) + 1), np.float64)
-
-
-def _tensor_basis(
-    position: NDArray[np.float64], intervals: tuple[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the 16 knots around each position (n, 2), as flat indices, and their weights."""
-    row_index, row_weight = _local_basis(position[:, 0], intervals[0])
-    col_index, col_weight = _local_basis(position[:, 1], intervals[1])
-    knot = row_index[:, :, None] * (intervals[1] + 3) + col_index[:, None, :]
-    weight = row_weight[:, :, None] * col_weight[:, None, :]
-    return knot.reshape(-1, 16), weight.reshape(-1, 16)
-
-
-def _local_basis(position: NDArray[np.float64], intervals: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    basis = bspline_basis(position, intervals)
-    first = np.minimum((np.clip(position, 0.0, 1.0) * intervals).astype(np.int64), intervals - 1)
-    index = first[:, None] + np.arange(4)
-    return index, np.take_along_axis(basis, index, axis=1)
-
-
-def _penalties(n_row: int, n_col: int, bands: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Second and first differences squared, in the banded order of `_Design`."""
-
-    def gram(n: int, order: int) -> NDArray[np.float64]:
-        step = np.diff(np.eye(n), order, axis=0)
-        return np.asarray(step.T @ step)
-
-    eye_row, eye_col = np.eye(n_row), np.eye(n_col)
-    bend = np.kron(gram(n_row, 2), eye_col) + np.kron(eye_row, gram(n_col, 2))
-    bend += 2.0 * np.kron(gram(n_row, 1), gram(n_col, 1))
-    slope = np.kron(gram(n_row, 1), eye_col) + np.kron(eye_row, gram(n_col, 1))
-    out = []
-    for dense in (bend, slope):
-        banded = np.zeros((2 * n_row * n_col, bands))
-        below, left = np.nonzero(np.tril(dense))
-        for k in range(2):
-            banded[2 * left + k, 2 * (below - left)] = dense[below, left]
-        out.append(banded)
-    return out[0], out[1]
+def _left_over(folds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return which ties are left when each fold is held out, and when none is, (ties, folds + 1)."""
+    return np.asarray(folds[:, None] != np.arange(int(folds.max()) + 2), np.float64)
 
 
 def _assign_folds(group: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
