@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil
 from threading import Lock
 from typing import Any
 
@@ -28,6 +27,7 @@ from changedetect.core.sheets import Sheet, plan_sheets
 from changedetect.core.times import solar_day, to_iso
 from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
+from changedetect.steps import register
 from changedetect.steps.baseline import fit_baseline
 from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
@@ -132,7 +132,7 @@ def plan_parts(members: Sequence[Member], grid: Grid, factor: int, params: GridP
     bands = max((len(compared_bands(m.scene)) for m in here), default=1)
     most_px = math.sqrt(_SHEET_BYTES / (looks * 2 * 4 * bands))
     whole = grid.coarsen(factor)
-    margin_px = max(ceil(params.sheet_margin_m / whole.gsd_m), params.sheet_margin_min_px)
+    margin_px = max(math.ceil(params.sheet_margin_m / whole.gsd_m), params.sheet_margin_min_px)
     # scenes much finer than what they are compared on are read on their own pixels too
     side_px = min(params.sheet_px * finest / factor, most_px)
     return plan_sheets(whole, max(int(side_px), min(params.sheet_px, _LEAST_SHEET_PX), 3 * margin_px), margin_px)
@@ -274,9 +274,10 @@ def register_members(
     """
     parts = sample_parts(grid, config.register)
     by_part: list[list[Member]] = []
+    local = replace(config, register=register.part_params(config.register)) if len(parts) > 1 else config
     for part in parts:
-        prepared = prepare_references(members, reference, part, config)
-        work = partial(register_member, reference=reference, grid=part, config=config, prepared=prepared)
+        prepared = prepare_references(members, reference, part, local)
+        work = partial(register_member, reference=reference, grid=part, config=local, prepared=prepared)
         by_part.append(list(runner.map(work, list(members))))
     if len(parts) == 1:
         return by_part[0]
@@ -332,7 +333,9 @@ def require_usable(members: Sequence[Member]) -> None:
     raise kind(
         "no scene after the baseline can be compared",
         found=f"{len(after)} scenes: {'; '.join(reasons[:3])}",
-        hint=f"--set register.max_ce90_px={ceil(2 * min(stated)) / 2:g} compares them less sharply" if inexact else "",
+        hint=f"--set register.max_ce90_px={math.ceil(2 * min(stated)) / 2:g} compares them less sharply"
+        if inexact
+        else "",
     )
 
 

@@ -8,7 +8,7 @@ from affine import Affine
 
 from changedetect.core.grid import Grid
 from changedetect.core.results import Warp
-from changedetect.steps.register import RegisterParams, join_warps, sample_parts
+from changedetect.steps.register import RegisterParams, join_warps, part_params, sample_parts
 from changedetect.steps.register.field import affine_field
 
 GRID = Grid("EPSG:32652", Affine(0.5, 0, 500_000, 0, -0.5, 4_800_000), (6000, 9000))
@@ -27,16 +27,18 @@ def warp_of(part, row, col, ce90_px=0.1):
 
 def warps_of(u, parts=PARTS, **values):
     middles = [GRID.offset_of(part) for part in parts]
-    return [warp_of(part, *u(r + 512, c + 512), **values) for part, (r, c) in zip(parts, middles, strict=True)]
+    return [warp_of(part, *u(r + 320, c + 320), **values) for part, (r, c) in zip(parts, middles, strict=True)]
 
 
 def test_parts_are_few_and_spread_over_the_scene():
     assert len(PARTS) == 9
     offsets = np.array([GRID.offset_of(part) for part in PARTS])
-    assert {tuple(part.shape) for part in PARTS} == {(1024, 1024)}
-    assert sorted(set(offsets[:, 0])) == [488, 2488, 4488]
+    assert {tuple(part.shape) for part in PARTS} == {(640, 640)}
+    assert sorted(set(offsets[:, 0])) == [680, 2680, 4680]
     small = GRID.crop(slice(0, 2000), slice(0, 2000))
     assert sample_parts(small, PARAMS) == [small]
+    assert part_params(PARAMS).max_intervals == 6 < PARAMS.max_intervals
+    assert part_params(RegisterParams(max_intervals=4)).max_intervals == 4
 
 
 def test_as_many_parts_on_a_scene_sixteen_times_as_large():

@@ -155,7 +155,7 @@ def test_a_level_looked_at_in_blocks_only_is_still_recovered():
     grid = make_grid(640)
     slow = lambda y, x: (np.sin(2 * np.pi * x / 900) + 3.3, 0.002 * y)  # noqa: E731
     moving, ref = render(grid, slow, noise_seed=2), render(grid, noise_seed=1)
-    warp = register(moving, ref, coarse_side_px=128, max_refine_px=250_000)
+    warp = register(moving, ref, coarse_side_px=128, sample_px=250_000)
     assert warp.diagnostics["coarse_factor"] == 5
     assert warp.diagnostics["sampled_share"] < 0.65
     error = error_px(warp, true_u(grid, slow))

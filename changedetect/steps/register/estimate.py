@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from changedetect.core.results import Warp
+from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import (
     AFFINE,
@@ -49,21 +50,24 @@ _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
 _MANY_WINDOWS, _MOST_AGREE, _SMEAR_PX = 12, 0.7, 0.3
 """Windows that lock on the scene as it lies, their share that agrees, and how far scale or rotation moves their rims:
 beyond these a second round, on the scene moved by their affine, tells no more than the pixels then do."""
+_NEAR_PX, _NEAR_COARSE_PX = 0.2, 0.4
+"""A step that moves the field by less leaves about a third of it to the next, which is then the exact one, or that on
+the next level: a second step of the same kind is saved."""
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.4, 1.1, 0.05
+_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.2, 0.95, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
-_CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
-"""90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
-is seen; in ordinary pairs they differ by .1 px, by chance."""
+_KINDS_PX, _CE90_KINDS, _KINDS_FLOOR_PX = (0.25, 0.45), (1.5, 2.7), 0.12
+"""90 % of the error is about 1.3 times what kinds of evidence differ by where that is little, up to 3 where season and
+low sun changed what is seen; in ordinary pairs they differ by .12 px, by chance, in none by .26."""
 _CE90_LEAN, _MOST_LEAN_PX = 2.0, 0.6
 """Under woods and crops the ground is guessed: it was off by about twice what leaving them in moves the field, and by
 no more than .6 px however far they lean: what leans far is surely told from the ground."""
 _CE90_PER_SIGMA = 2.146
 """Radius that holds 90 % of a round normal error, in standard deviations per axis."""
 _MAP_CELLS = 8
-_CARRIED_OVER = 0.2
+_CARRIED_OVER = 0.8
 """Where nothing is seen the field is off by so much more than its own spread says, which knows nothing of how a warp
 goes on."""
 _MOST_SIGMA_PX = 99.0
@@ -112,12 +116,13 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.4 h, 1.1 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
+    CE90 = max(sqrt(max(1.2 h, .95 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), f k) px: h the 90 % quantile of half
     the distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v
     that of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands
     above the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between
     the field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
-    show there alone; less .1 px in quadrature. It speaks for ground with texture.
+    show there alone; less .12 px in quadrature, and f from 1.5 to 2.7 as it grows from .25 to .45 px. It speaks for
+    ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -213,6 +218,10 @@ def _is_settled(affine: NDArray[np.float64], inlying: NDArray[np.bool_], window_
 
 def _resample(features: Features, affine: NDArray[np.float64]) -> Features:
     """Return features at q + u(q), u = affine (1, row, col)."""
+    whole = affine[:, 0].round().astype(int)
+    if np.array_equal(affine, np.column_stack([whole, np.zeros((2, 2))])):
+        place = (int(whole[0]), int(whole[1]), *features.inside.shape)
+        return Features(cut_planes(features.planes, place), cut_planes(features.inside[None], place)[0])
     row, col = np.indices(features.inside.shape, np.float32)
     u = [line[0] + line[1] * (row + 0.5) + line[2] * (col + 0.5) for line in affine]
     map_y, map_x = np.asarray(row + u[0], np.float32), np.asarray(col + u[1], np.float32)
@@ -261,15 +270,20 @@ def _approach(level: Level, start: Field, is_first: bool, params: RegisterParams
     """Return the field after the quick Gauss-Newton steps on a level, and on the full grid how things lean."""
     now, lean, intervals = start, None, _intervals(level, params)
     penalties = PENALTIES if is_first else near_penalties(start.penalty)
+    is_last = level.reference.factor == 1
     for left in range(params.passes - 1, 0, -1):
         ties = measure_ties(level, now, exact=False).ties
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
         fit = fit_field(ties, intervals, penalties)
+        moved_px = fit.field.at_points(ties.position) - now.at_points(ties.position)
+        is_near = _q90(np.hypot(*moved_px.T)) < (_NEAR_PX if is_last else _NEAR_COARSE_PX)
         # before it is near, what is left of the warp looks like heights; later the field has bent to them
-        if level.reference.factor == 1 and (left == 1 or not is_first):
+        if is_last and (left == 1 or is_near or not is_first):
             fit, lean = fit_ground(ties, intervals, fit, lean)
         now, penalties = fit.field, near_penalties(fit.field.penalty)
+        if is_near and lean is None:
+            break
     return now, lean
 
 
@@ -357,7 +371,13 @@ def _measure_ce90(
     by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
     known = _CE90_FLOOR_PX**2 + min(_CE90_LEAN * measured.lean_px, _MOST_LEAN_PX) ** 2
     seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + known))
-    return max(seen, _CE90_KINDS * _excess(kinds, _KINDS_FLOOR_PX))
+    return max(seen, float(_doubt(np.array(kinds))))
+
+
+def _doubt(kinds_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the CE90 that kinds of evidence allow by how far they differ, px."""
+    excess = np.sqrt(np.maximum(kinds_px**2 - _KINDS_FLOOR_PX**2, 0.0))
+    return np.asarray(np.interp(kinds_px, _KINDS_PX, _CE90_KINDS) * excess)
 
 
 def _map_lattice() -> NDArray[np.float64]:
@@ -369,16 +389,14 @@ def _map_sigma(
     fit: Fit, ties: Ties, sure: NDArray[np.bool_], ce90_px: float, differ: NDArray[np.float64]
 ) -> list[list[float]]:
     """Return the standard deviation of u per axis, px, in `_MAP_CELLS` x `_MAP_CELLS` cells, row by row."""
-    lattice = _map_lattice()
-    picked = ties.position[sure][:: max(int(sure.sum()) // _MAP_CELLS**2, 1)]
-    sigma = predict_sigma(fit, ties, np.concatenate([lattice, picked]))
-    known = float(np.median(sigma[len(lattice) :]))
-    # nowhere better than where the ties are: what the field carries over is no more exact than what it is made of
-    ratio = np.maximum(sigma[: len(lattice)] / known, 1.0) if known > 0 else np.ones(len(lattice))
+    sigma = predict_sigma(fit, ties, _map_lattice())
+    row, col = np.minimum((ties.position[sure].T * _MAP_CELLS).astype(np.int64), _MAP_CELLS - 1)
+    known = float(np.median(sigma[np.unique(row * _MAP_CELLS + col)]))
+    # nowhere better than where ties are: what the field carries over is no more exact than what it is made of
+    ratio = np.maximum(sigma / known, 1.0) if known > 0 else np.ones(len(sigma))
     ratio += _CARRIED_OVER * (ratio - 1.0)
     # and nowhere better than kinds of evidence agree there
-    kinds = _CE90_KINDS * np.sqrt(np.maximum(differ**2 - _KINDS_FLOOR_PX**2, 0.0))
-    worst = np.maximum(ratio * ce90_px, kinds) / _CE90_PER_SIGMA
+    worst = np.maximum(ratio * ce90_px, _doubt(differ)) / _CE90_PER_SIGMA
     found = np.minimum(worst, _MOST_SIGMA_PX).reshape(_MAP_CELLS, _MAP_CELLS)
     return [[round(float(value), 3) for value in line] for line in found]
 
@@ -396,7 +414,3 @@ def _tie_noise(miss_px: NDArray[np.float64], position: NDArray[np.float64]) -> f
         return 0.0
     first, second = np.array(pairs).T
     return float(np.quantile(np.hypot(*(miss_px[first] - miss_px[second]).T), 0.9) / np.sqrt(2.0))
-
-
-def _excess(whole: float, part: float) -> float:
-    return float(np.sqrt(max(whole**2 - part**2, 0.0)))

@@ -24,6 +24,8 @@ PENALTIES = (SHIFT, AFFINE, 1e3, STIFF_PENALTY, 1.0, 0.1, 0.01, 0.001)
 
 _FOLDS = 5
 _TRUNCATE_SIGMA = 8.0
+_WORSE = 1.05
+"""A field that bends more than the stiff one and predicts so much worse is not followed by rougher ones."""
 _TIE_SHARE = 0.01
 """A smoother field within 1 % of the least held-out loss is preferred."""
 ROUGH_PENALTY = 0.01
@@ -129,13 +131,16 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
     single ones decide.
     """
     design = Design(ties, intervals)
-    trials = _try_penalties(design, ties, _assign_folds(ties.group, _FOLDS, seed=0), penalties)
+    folds = _assign_folds(ties.group, _FOLDS, seed=0)
+    trials = _try_penalties(design, ties, folds, penalties)
     coarse = _choose(trials, ties)
     if coarse.penalty > ROUGH_PENALTY >= min(penalties):
         rougher = [penalty for penalty in penalties if penalty <= coarse.penalty]
         single = _try_penalties(design, ties, _assign_folds(np.arange(len(ties)), _FOLDS, seed=0), rougher)
         fine = _choose(single, ties)
         if _typical(fine.miss_px) < _SHORT_WARP_SHARE * _typical(_at_penalty(single, coarse.penalty).miss_px):
+            if fine.penalty < trials[-1].penalty:
+                trials = _try_penalties(design, ties, folds, penalties, to_end=True)
             # its error is still judged by whole groups: what neighbours share must not pass for exactness
             coarse = _at_penalty(trials, fine.penalty)
     field = Field(coarse.coefficients, coarse.penalty)
@@ -206,7 +211,10 @@ def predict_sigma(fit: Fit, ties: Ties, position: NDArray[np.float64]) -> NDArra
     return design.spread_at(position, design.sum_equations(fit.weight[:, None])[0], fit.field.penalty)
 
 
-def _try_penalties(design: Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float]) -> list[Trial]:
+def _try_penalties(
+    design: Design, ties: Ties, folds: NDArray[np.int64], penalties: Sequence[float], to_end: bool = False
+) -> list[Trial]:
+    """Return a fit per penalty, smoothest first; unless `to_end`, none rougher than one that predicts worse."""
     others = _left_over(folds)
     weight = np.ones(len(ties))
     whole = design.sum_equations(weight[:, None])[0]
@@ -224,15 +232,23 @@ def _try_penalties(design: Design, ties: Ties, folds: NDArray[np.int64], penalti
             held_out[out] = design.predict(design.solve(part, penalty), out)
         fitted = design.solve(whole, penalty)
         trials.append(Trial(penalty, fitted, weight, held_out, held_out - ties.value))
+        if penalty < STIFF_PENALTY and not to_end:
+            *before, last = _losses(trials, ties)
+            if before and last > _WORSE * min(before):
+                break
     return trials
 
 
 def _choose(trials: list[Trial], ties: Ties) -> Trial:
+    loss = _losses(trials, ties)
+    return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
+
+
+def _losses(trials: list[Trial], ties: Ties) -> list[float]:
     # not of the fitted residuals: a field with as many knots as ties leaves none
     miss = [_mahalanobis(ties, trial.held_out) for trial in trials]
     limit = _TRUNCATE_SIGMA * min(_robust_sigma(residual) for residual in miss)
-    loss = [float(np.mean(np.minimum(residual, limit) ** 2)) for residual in miss]
-    return next(trial for trial, value in zip(trials, loss, strict=True) if value <= (1.0 + _TIE_SHARE) * min(loss))
+    return [float(np.mean(np.minimum(residual, limit) ** 2)) for residual in miss]
 
 
 def _typical(miss_px: NDArray[np.float64]) -> float:

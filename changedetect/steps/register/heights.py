@@ -102,7 +102,7 @@ def stand_on_ground(ties: Ties, ground: NDArray[np.float64], lean: Lean) -> Ties
     spread = np.maximum(_LEANS_PX**2 @ post - height**2, 0.0)
     d = np.asarray(lean.towards)
     covariance = _covariance(inverse, lean) + spread[:, None, None] * np.outer(d, d)
-    return replace(ties, value=ties.value - height[:, None] * d, info=np.linalg.inv(covariance))
+    return replace(ties, value=ties.value - height[:, None] * d, info=_invert(covariance)[0])
 
 
 def _is_warp(ties: Ties, fit: Fit, stiff: Trial, lean: Lean) -> bool:
@@ -122,8 +122,14 @@ def _is_warp(ties: Ties, fit: Fit, stiff: Trial, lean: Lean) -> bool:
 def _whiten(ties: Ties, u: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the residuals to u (n, 2) and the inverse information (n, 2, 2)."""
     ridge = 1e-6 * float(np.trace(ties.info.mean(axis=0)))
-    inverse: NDArray[np.float64] = np.linalg.inv(ties.info + (ridge + _EPS) * np.eye(2)).astype(np.float64)
-    return ties.value - u, inverse
+    return ties.value - u, _invert(ties.info + (ridge + _EPS) * np.eye(2))[0]
+
+
+def _invert(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the inverses and the determinants of symmetric matrices (n, 2, 2)."""
+    a, b, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 1]
+    determinant = a * d - b * b
+    return np.stack([d, -b, -b, a], axis=1).reshape(-1, 2, 2) / determinant[:, None, None], determinant
 
 
 def _covariance(inverse: NDArray[np.float64], lean: Lean) -> NDArray[np.float64]:
@@ -132,20 +138,21 @@ def _covariance(inverse: NDArray[np.float64], lean: Lean) -> NDArray[np.float64]
 
 def _fit_scale(residual: NDArray[np.float64], inverse: NDArray[np.float64]) -> Lean:
     """Return the variance and the ties' own error that make the residuals, none of them height, most likely."""
-    size = np.einsum("ni,nij,nj->n", residual, np.linalg.inv(inverse), residual)
-    middle = max(float(np.median(size)) / 1.386, _EPS)
+    known, axes = np.linalg.eigh(inverse)
+    missed = np.einsum("nij,ni->nj", axes, residual) ** 2
+    middle = max(float(np.median((missed / known).sum(axis=1))) / 1.386, _EPS)
+
+    def likelihood(lean: Lean) -> float:
+        variance = lean.variance * known + lean.own_px**2 + _EPS
+        size = (missed / variance).sum(axis=1)
+        return float(np.mean(-0.5 * np.log(variance.prod(axis=1)) - (_STUDENT + 2.0) / 2.0 * np.log1p(size / _STUDENT)))
+
     tried = [
         Lean((0.0, 0.0), variance=middle * share, own_px=own)
         for share in (0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.4)
         for own in (0.02, 0.04, 0.07, 0.12, 0.2, 0.33)
     ]
-    return max(tried, key=lambda lean: float(_student(residual, _covariance(inverse, lean)).mean()))
-
-
-def _student(residual: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    size = np.einsum("ni,nij,nj->n", residual, np.linalg.inv(covariance), residual)
-    out = -0.5 * np.log(np.linalg.det(covariance)) - (_STUDENT + 2.0) / 2.0 * np.log1p(size / _STUDENT)
-    return np.asarray(out)
+    return max(tried, key=likelihood)
 
 
 def _weigh_leans(
@@ -153,7 +160,7 @@ def _weigh_leans(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how likely each of `_LEANS_PX` is (lean, n), and the log likelihood of the ties (n,)."""
     covariance = _covariance(inverse, lean)
-    precision, d = np.linalg.inv(covariance), np.asarray(lean.towards)
+    (precision, determinant), d = _invert(covariance), np.asarray(lean.towards)
     own = np.einsum("ni,nij,nj->n", residual, precision, residual)
     cross, along = np.einsum("ni,nij,j->n", residual, precision, d), np.einsum("i,nij,j->n", d, precision, d)
     h = _LEANS_PX[:, None]
@@ -163,7 +170,7 @@ def _weigh_leans(
     prior = np.concatenate([[lean.share], (1.0 - lean.share) * tall / tall.sum()])
     density = prior[:, None] * (1.0 + size / _STUDENT) ** (-(_STUDENT + 2.0) / 2.0)
     total: NDArray[np.float64] = density.sum(axis=0)
-    likely: NDArray[np.float64] = np.log(total) - 0.5 * np.log(np.linalg.det(covariance))
+    likely: NDArray[np.float64] = np.log(total) - 0.5 * np.log(determinant)
     return density / total, likely
 
 

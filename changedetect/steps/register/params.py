@@ -61,9 +61,13 @@ class RegisterParams:
     passes: Annotated[int, Field(ge=1, le=6)] = 3
     """Gauss-Newton steps at full resolution, the last one exact; a coarser level takes one less. One alone leaves
     .076 / .33 px (median / p95) in cloud where three leave .053 / .19."""
+    sample_px: Annotated[int, Field(ge=250_000)] = 2_000_000
+    """Pixels looked at per level; of a larger one, blocks spread evenly over it: at 1400 x 1400 everywhere."""
     max_refine_px: Annotated[int, Field(ge=250_000)] = 4_200_000
-    """Pixels refined per level (2048 x 2048). A larger scene is registered by parts of it, so cost is bounded."""
-    part_px: Annotated[int, Field(ge=512, le=2048)] = 1024
+    """Largest scene registered as one (2048 x 2048). A larger one is registered by parts of it, so cost is bounded."""
+    part_px: Annotated[int, Field(ge=512, le=2048)] = 640
     """Side of these parts, px of the grid."""
+    part_intervals: Annotated[int, Field(ge=4, le=24)] = 6
+    """As `max_intervals`, of a part: of its warp only what is smooth over the scene is taken over."""
     parts_per_side: Annotated[int, Field(ge=2, le=8)] = 3
     """Parts along each axis, spread evenly: nine tell a warp that is smooth over the scene, and which of them err."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,11 @@ def sample_parts(grid: Grid, params: RegisterParams) -> list[Grid]:
         return [grid]
     rows, cols = (_starts(n, side, params.parts_per_side) for n in grid.shape)
     return [grid.crop(slice(r, r + side), slice(c, c + side)) for r in rows for c in cols]
+
+
+def part_params(params: RegisterParams) -> RegisterParams:
+    """Return the settings with which a part is registered."""
+    return replace(params, max_intervals=min(params.max_intervals, params.part_intervals))
 
 
 def _starts(length: int, side: int, most: int) -> list[int]:

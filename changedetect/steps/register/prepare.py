@@ -128,7 +128,7 @@ def view_levels(raster: Raster, names: tuple[str, ...], params: RegisterParams) 
 
 def is_sampled(image: Image, params: RegisterParams) -> bool:
     """Return whether a level is too large to be looked at everywhere."""
-    return image.valid.size > params.max_refine_px
+    return image.valid.size > params.sample_px
 
 
 def whole_features(view: View, params: RegisterParams) -> Features:
@@ -151,7 +151,7 @@ def cell_size_px(shape: tuple[int, int], gsd_m: float) -> int:
 
 
 def _cut_reference(view: View, gsd_m: float, params: RegisterParams) -> ReferenceLevel:
-    """Return the blocks of one level; of a large level, an even sample that holds `params.max_refine_px` pixels."""
+    """Return the blocks of one level; of a large level, an even sample that holds `params.sample_px` pixels."""
     image = view.image
     cell = cell_size_px(image.shape, gsd_m * image.factor)
     sampled = is_sampled(image, params)
@@ -162,29 +162,27 @@ def _cut_reference(view: View, gsd_m: float, params: RegisterParams) -> Referenc
     if sampled:
         # an additive sequence in two dimensions spreads any number of blocks evenly (R2, from the plastic number)
         order = sorted(usable, key=lambda s: (s[0] // side * 0.7548776662467 + s[1] // side * 0.5698402909981) % 1.0)
-        picked = sorted(order[: max(params.max_refine_px // side**2, 1)])
-    patches = (_cut_patch(view, start, side, params) for start in picked)
+        picked = sorted(order[: max(params.sample_px // side**2, 1)])
+    patches = (_cut_patch(view, start, (side, cell), params) for start in picked)
     kept = tuple(patch for patch in patches if patch is not None)
     share = len(picked) / max(len(usable), 1)
     return ReferenceLevel(image.factor, image.shape, cell, share, kept)
 
 
-def _cut_patch(view: View, start: tuple[int, int], side: int, params: RegisterParams) -> Patch | None:
+def _cut_patch(view: View, start: tuple[int, int], sides: tuple[int, int], params: RegisterParams) -> Patch | None:
+    side, cell = sides
     (row, col), shape = start, view.image.shape
-    rows, cols = min(side, shape[0] - row), min(side, shape[1] - col)
+    # whole cells, also where they reach beyond the image
+    rows, cols = (min(side, -(-(n - k) // cell) * cell) for n, k in zip(shape, start, strict=True))
     if view.features is not None:
         found, r, c = view.features, row, col
     else:
         r = c = MARGIN_PX
         found = window_features(view, (row - r, col - c, rows + 2 * r, cols + 2 * c), params)
-    inside = found.inside[r : r + rows, c : c + cols]
+    inside = cut_planes(found.inside[None], (r, c, rows, cols))[0]
     if not inside.any():
         return None
-    padded = np.zeros((len(found.planes), rows + 2, cols + 2), np.float32)
-    r0, c0 = max(r - 1, 0), max(c - 1, 0)
-    part = found.planes[:, r0 : r + rows + 1, c0 : c + cols + 1]
-    padded[:, r0 - r + 1 : r0 - r + 1 + part.shape[1], c0 - c + 1 : c0 - c + 1 + part.shape[2]] = part
-    return Patch(row, col, padded, np.ascontiguousarray(inside))
+    return Patch(row, col, cut_planes(found.planes, (r - 1, c - 1, rows + 2, cols + 2)), inside)
 
 
 def window_features(view: View, place: tuple[int, int, int, int], params: RegisterParams) -> Features:

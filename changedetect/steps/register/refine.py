@@ -25,6 +25,10 @@ _MIN_KAPPA = 0.03
 _MIN_NOISE = 1e-3
 """Least noise variance of a feature (they are of order 1): equal scenes must not give infinite information."""
 _SUMS = 8
+_PART_ROWS = 72
+"""Of a block, summed at once: with more of them what is made of them no longer fits the cache."""
+_STEP = 1.2
+"""Robust weights favour what agrees already, so steps are too short: without it, each leaves a quarter of the error."""
 _ROWS_SHARE = 0.5
 """Share of each cell's rows that all steps but the last look at."""
 _MIN_SAMPLE = 8
@@ -83,8 +87,8 @@ class Measured:
 def measure_ties(level: Level, field: Field, exact: bool = True) -> Measured:
     """Return what one Gauss-Newton step on every pooled block measures, of all mixes and, if `exact`, of each.
 
-    `exact` looks at every row and resamples with Lanczos: the cubic kernel pulls u by up to .025 px towards whole
-    pixels, but takes a quarter of the time, and of steps that others follow half the rows suffice.
+    `exact` looks at every row: of steps that others follow half of them suffice. All resample with Lanczos, as a cubic
+    kernel pulls u by up to .025 px towards whole pixels, and the next step takes only most of that back.
 
     Notes
     -----
@@ -107,7 +111,7 @@ def measure_ties(level: Level, field: Field, exact: bool = True) -> Measured:
     mixes = _decorrelate(warped, n_features)
     for block, moved in zip(level.blocks, warped, strict=True):
         r, c = block.patch.row // fixed.cell_px, block.patch.col // fixed.cell_px
-        part = _sum_block(moved, mixes, fixed.cell_px)
+        part = np.concatenate([_sum_part(moved, mixes, fixed.cell_px, rows) for rows in moved.rows.parts()], axis=2)
         sums[:, :, r : r + part.shape[2], c : c + part.shape[3]] = part
     info, pull, kappa = _weigh(sums, fixed.cell_px)
     ties = _pool(info.sum(axis=0), pull.sum(axis=0), level, field)
@@ -155,8 +159,9 @@ class _Lattice:
     def of(cls, level: Level, field: Field) -> _Lattice:
         factor, (rows, cols) = level.reference.factor, level.reference.shape
         n, m = field.intervals
-        row = (np.arange(-1, rows + 1) + 0.5) * factor / level.full_shape[0]
-        col = (np.arange(-1, cols + 1) + 0.5) * factor / level.full_shape[1]
+        last_row, last_col = (-(-k // level.reference.cell_px) * level.reference.cell_px for k in (rows, cols))
+        row = (np.arange(-1, last_row + 1) + 0.5) * factor / level.full_shape[0]
+        col = (np.arange(-1, last_col + 1) + 0.5) * factor / level.full_shape[1]
         return cls(bspline_basis(row, n) @ field.coefficients / factor, bspline_basis(col, m))
 
     def at(self, rows: NDArray[np.int64], cols: slice) -> NDArray[np.float32]:
@@ -172,59 +177,61 @@ class _Warped:
     planes: NDArray[np.float32]
     """(feature, row, col + 2) moving features at q + u(q)."""
     inside: NDArray[np.float32]
-    """(row, col), 1 where both scenes are usable and the row counts."""
+    """(row, col + 2), 1 where both scenes are usable and the row counts."""
     sample: NDArray[np.float32]
     """(feature, n) differences at every seventh pixel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Rows of a block that are looked at: of each cell some that count, with one more on each side for gradients."""
+    """Rows of a block that are looked at: strips of each cell's rows with one more on each side, for gradients."""
 
     index: NDArray[np.int64]
     """In the block's planes, which begin one row before it."""
     counts: NDArray[np.bool_]
-    starts: NDArray[np.int64]
-    """First row of each cell."""
+    """Not those for gradients alone."""
+    strip: int
+    """Rows that count in each cell."""
+    step: int
+    """Rows from one cell's to the next's."""
+
+    def parts(self) -> list[slice]:
+        """Return parts of whole cells that fit the cache with all that is made of them."""
+        cells = max(_PART_ROWS // self.step, 1) * self.step
+        shared = 2 if self.step == self.strip else 0
+        return [slice(k, k + cells + shared) for k in range(0, len(self.index) - shared, cells)]
 
 
 @cache
 def _pick_rows(rows: int, cell_px: int, share: float) -> _Rows:
-    starts = np.arange(0, rows, cell_px)
     if share == 1.0:
         index = np.arange(rows + 2)
-        return _Rows(index, (index > 0) & (index <= rows), starts + 1)
+        return _Rows(index, (index > 0) & (index <= rows), cell_px, cell_px)
     used = max(round(cell_px * share), 2)
-    strips = [np.arange(start, min(start + used, rows) + 2) for start in starts.tolist()]
-    counts = np.concatenate([(strip > strip[0]) & (strip < strip[-1]) for strip in strips])
-    return _Rows(np.concatenate(strips), counts, np.cumsum([0, *map(len, strips)])[:-1])
+    strips = np.arange(0, rows, cell_px)[:, None] + np.arange(used + 2)
+    inner = np.arange(used + 2)
+    counts = np.broadcast_to((inner > 0) & (inner <= used), strips.shape)
+    return _Rows(strips.ravel(), counts.ravel(), used, used + 2)
 
 
 def _warp_block(block: Block, lattice: _Lattice, cell_px: int, exact: bool) -> _Warped:
     patch = block.patch
-    cols = patch.inside.shape[1]
-    rows = _pick_rows(patch.inside.shape[0], cell_px, 1.0 if exact else _ROWS_SHARE)
-    u = lattice.at(patch.row - 1 + rows.index, slice(patch.col - 1, patch.col + cols + 1))
-    y = u[0] + np.asarray(rows.index + (patch.row - 1 - block.corner[0]), np.float32)[:, None]
-    x = u[1] + np.arange(patch.col - 1, patch.col + cols + 1, dtype=np.float32) - np.float32(block.corner[1])
-    near, part = cv2.convertMaps(x, y, cv2.CV_16SC2)
-    if exact:
-        planes = resample_exactly(block.planes, y, x)
-    else:
-        planes = np.empty((len(block.planes), *y.shape), np.float32)
-        for plane, moved in zip(block.planes, planes, strict=True):
-            cv2.remap(plane, near, part, cv2.INTER_CUBIC, dst=moved, borderMode=cv2.BORDER_CONSTANT)
-    usable = cv2.remap(block.inside, near, part, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-    inside = np.zeros((len(rows.index), cols), np.float32)
-    inside[rows.counts] = patch.inside[rows.index[rows.counts] - 1] & (usable[rows.counts, 1:-1] > 0)
-    still = patch.planes if len(rows.index) == patch.planes.shape[1] else patch.planes[:, rows.index]
+    (n_rows, n_cols), (top, left) = patch.inside.shape, block.corner
+    rows = _pick_rows(n_rows, cell_px, 1.0 if exact else _ROWS_SHARE)
+    index = np.arange(n_rows + 2)
+    u = lattice.at(patch.row - 1 + index, slice(patch.col - 1, patch.col + n_cols + 1))
+    y = u[0] + np.asarray(index + (patch.row - 1 - top), np.float32)[:, None]
+    x = u[1] + np.arange(patch.col - 1 - left, patch.col + n_cols + 1 - left, dtype=np.float32)
+    planes, still = resample_exactly(block.planes, y, x), patch.planes
+    usable = cv2.remap(block.inside, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    inside = np.zeros(y.shape, np.float32)
+    inside[1:-1, 1:-1] = patch.inside & (usable[1:-1, 1:-1] > 0)
+    if not exact:
+        planes, still, inside = planes[:, rows.index], still[:, rows.index], inside[rows.index]
+        inside[~rows.counts] = 0.0
     thin = np.flatnonzero(rows.counts)[::7]
     difference = still[:, thin, 1:-1:7] - planes[:, thin, 1:-1:7]
-    return _Warped(rows, still, planes, inside, difference[:, inside[thin, ::7] > 0])
-
-
-def _slope(plane: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    return np.asarray(cv2.Sobel(plane, cv2.CV_32F, int(axis == 1), int(axis == 0), scale=0.125))
+    return _Warped(rows, still, planes, inside, difference[:, inside[thin, 1:-1:7] > 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,19 +270,17 @@ def _mix(planes: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.
     return out
 
 
-def _sum_block(moved: _Warped, mixes: _Mixes, cell_px: int) -> NDArray[np.float32]:
+def _sum_part(moved: _Warped, mixes: _Mixes, cell_px: int, part: slice) -> NDArray[np.float32]:
     """Return sums per mix and cell: w gy gy, w gy gx, w gx gx, w gy r, w gx r, w r r, w, w grad a . grad b."""
-    inside = moved.inside
-    n_cells = (len(moved.rows.starts), -(-inside.shape[1] // cell_px))
+    inside = moved.inside[part]
     planes = np.empty((_SUMS, *inside.shape), np.float32)
     yy, yx, xx, yr, xr, rr, w, cross = planes
-    out = np.empty((len(moved.planes), _SUMS, *n_cells), np.float32)
-    inner = (slice(None), slice(1, -1))
-    first, second = (_mix(planes_of, mixes.share) for planes_of in (moved.still, moved.planes))
-    for i, (a, b) in enumerate(zip(first, second, strict=True)):
-        ay, ax, by, bx = (_slope(plane, axis)[inner] for plane in (a, b) for axis in (0, 1))
-        r = a[inner] - b[inner]
-        np.multiply(r, np.float32(1.0 / mixes.scale[i]), out=w)
+    out = []
+    first, second = (_mix(both[:, part], mixes.share) for both in (moved.still, moved.planes))
+    for a, b, scale in zip(first, second, mixes.scale, strict=True):
+        (ay, ax), (by, bx) = _slopes(a), _slopes(b)
+        r = np.subtract(a, b, out=a)
+        np.multiply(r, np.float32(1.0 / scale), out=w)
         np.multiply(w, w, out=w)
         w += np.float32(1.0)
         np.multiply(w, w, out=w)
@@ -296,11 +301,37 @@ def _sum_block(moved: _Warped, mixes: _Mixes, cell_px: int) -> NDArray[np.float3
         np.multiply(bx, r, out=xr)
         np.multiply(w, r, out=rr)
         rr *= r
-        in_rows = np.add.reduceat(planes, moved.rows.starts, axis=1)
-        out[i] = np.add.reduceat(in_rows, np.arange(0, inside.shape[1], cell_px), axis=2)
-    out[:, :3] *= np.float32(0.25)
-    out[:, 3:5] *= np.float32(0.5)
-    return out
+        out.append(_sum_cells(planes, moved.rows, cell_px))
+    sums = np.stack(out)
+    # gradients are in eighths
+    sums[:, :3] *= np.float32(1.0 / 256.0)
+    sums[:, 3:5] *= np.float32(1.0 / 16.0)
+    sums[:, 7] *= np.float32(1.0 / 64.0)
+    return sums
+
+
+def _slopes(plane: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return eight times the gradient along rows and columns by Sobel's kernel; at the rim it means nothing."""
+    flat, width = plane.ravel(), plane.shape[1]
+    slope_y, slope_x = np.zeros_like(plane), np.zeros_like(plane)
+    down = flat[2 * width :] - flat[: -2 * width]
+    pair = flat[width:] + flat[:-width]
+    pair[:-width] += pair[width:]
+    level = pair[:-width]
+    inner = slice(width + 1, flat.size - width - 1)
+    np.subtract(level[2:], level[:-2], out=slope_x.ravel()[inner])
+    sides = down[1:] + down[:-1]
+    np.add(sides[1:], sides[:-1], out=slope_y.ravel()[inner])
+    return slope_y, slope_x
+
+
+def _sum_cells(planes: NDArray[np.float32], rows: _Rows, cell_px: int) -> NDArray[np.float32]:
+    """Return sums of planes (.., row, col + 2) over the cells."""
+    inner = planes[:, 1:-1] if rows.step == rows.strip else planes
+    # rows for gradients alone have no weight
+    strips = inner.reshape(len(planes), -1, rows.step, planes.shape[2])
+    in_rows = strips.sum(axis=2)[:, :, 1:-1]
+    return np.asarray(in_rows.reshape(*in_rows.shape[:2], -1, cell_px).sum(axis=3))
 
 
 def _weigh(
@@ -346,7 +377,7 @@ def _pool(info: NDArray[np.float64], pull: NDArray[np.float64], level: Level, fi
     centre = [(side * k + np.minimum(side * (k + 1), n)) / 2.0 for k, n in zip((r, c), fixed.shape, strict=True)]
     position = np.stack([x * fixed.factor / n for x, n in zip(centre, level.full_shape, strict=True)], axis=1)
     ridge = 1e-3 * np.median(trace[keep]) * np.eye(2) if keep.any() else np.eye(2)
-    step = np.linalg.solve(matrix + ridge, force[:, :, None])[:, :, 0] * fixed.factor
+    step = np.linalg.solve(matrix + ridge, force[:, :, None])[:, :, 0] * (_STEP * fixed.factor)
     here = field.at_points(position[keep])
     # the step is taken from u at the tie's centre: once b = 0 everywhere, u reproduces itself
     group = (r // 2) * (-(-size[1] // 2)) + c // 2

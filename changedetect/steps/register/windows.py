@@ -75,12 +75,7 @@ def find_peak(
     `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity.
     """
     size = _padded(*moving.shape[1:])
-    total = np.zeros((2 * limit_px[0] + 1, 2 * limit_px[1] + 1), np.float32)
-    for a, b in zip(reference, transform_planes(moving), strict=True):
-        surface = _correlate(np.conj(a) * b, size, limit_px)
-        spread = _robust_spread(surface)
-        if spread > 0:
-            total += surface / spread
+    total = _correlate(reference, transform_planes(moving), size, limit_px)
     spread = _robust_spread(total)
     if spread == 0:
         return Peak((0, 0), 0.0, 0.0)
@@ -155,37 +150,35 @@ def feature_weights(reference: Features, moving: Features) -> NDArray[np.float64
 def fit_consensus(ties: WindowTies, extent_px: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the affine (2, 3) u = M (1, row, col) most windows agree on, and which windows lie within 2 px of it.
 
-    Truncated loss (MSAC) over 200 draws, half of them shifts, half affines bounded by 2 %; then reweighted least
+    Truncated loss (MSAC) over every window's shift and 100 drawn affines bounded by 2 %; then reweighted least
     squares. Few or collinear windows give a shift: the slopes are held towards zero by a weak prior.
 
     References
     ----------
     Torr and Zisserman, MLESAC, CVIU 78:138-156, 2000, doi:10.1006/cviu.1999.0832.
     """
-    rng = np.random.default_rng(0)
     n = len(ties.value)
     terms = np.column_stack([np.ones(n), ties.position])
-    best: NDArray[np.float64] = np.zeros((2, 3))
-    best_loss = np.inf
-    for draw in range(200):
-        model: NDArray[np.float64] = np.zeros((2, 3))
-        if draw % 2 == 0 or n < 3:
-            model[:, 0] = ties.value[rng.integers(n)]
-        else:
-            pick = rng.choice(n, 3, replace=False)
-            if abs(np.linalg.det(terms[pick])) < 1e-3 * extent_px**2:
-                continue
-            model = np.asarray(np.linalg.solve(terms[pick], ties.value[pick]).T, np.float64)
-            if np.abs(model[:, 1:]).max() > 0.02:
-                continue
-        miss: NDArray[np.float64] = np.sum((ties.value - terms @ model.T) ** 2, axis=1)
-        loss = float(np.sum(ties.weight * np.minimum(miss, 1.5**2)))
-        if loss < best_loss:
-            best, best_loss = model, loss
+    models = _draw_models(terms, ties.value, extent_px)
+    miss: NDArray[np.float64] = np.sum((ties.value - terms @ models.transpose(0, 2, 1)) ** 2, axis=2)
+    best = models[np.argmin(np.minimum(miss, 1.5**2) @ ties.weight)]
     for _ in range(8):
         miss = np.hypot(*(ties.value - terms @ best.T).T)
         best = _solve_affine(terms, ties.value, ties.weight / (1.0 + (miss / 0.75) ** 2) ** 2, extent_px)
     return best, np.hypot(*(ties.value - terms @ best.T).T) < 2.0
+
+
+def _draw_models(terms: NDArray[np.float64], value: NDArray[np.float64], extent_px: float) -> NDArray[np.float64]:
+    """Return the shift of every window, then affines through three of them, (model, 2, 3)."""
+    n = len(value)
+    shifts = np.zeros((n, 2, 3))
+    shifts[:, :, 0] = value
+    if n < 3:
+        return shifts
+    pick = np.argsort(np.random.default_rng(0).random((100, n)), axis=1)[:, :3]
+    pick = pick[np.abs(np.linalg.det(terms[pick])) >= 1e-3 * extent_px**2]
+    affines: NDArray[np.float64] = np.linalg.solve(terms[pick], value[pick]).transpose(0, 2, 1)
+    return np.concatenate([shifts, affines[np.abs(affines[:, :, 1:]).max(axis=(1, 2)) <= 0.02]])
 
 
 def _solve_affine(
@@ -223,12 +216,21 @@ def _match_one(
 
 
 def _correlate(
-    spectrum: NDArray[np.complex64], size: tuple[int, ...], limit_px: tuple[int, int]
+    reference: NDArray[np.complex64], moving: NDArray[np.complex64], size: tuple[int, ...], limit_px: tuple[int, int]
 ) -> NDArray[np.float32]:
+    """Return the mean correlation of the features, each in its own standard deviations."""
     from scipy import fft
 
-    spectrum /= _root_magnitude(spectrum)
-    full = fft.irfft2(spectrum, size)
+    total = np.zeros_like(moving[0])
+    for a, b in zip(reference, moving, strict=True):
+        spectrum = np.conj(a)
+        spectrum *= b
+        spectrum /= _root_magnitude(spectrum)
+        power = float(np.vdot(spectrum, spectrum).real)
+        if power > 0:
+            spectrum *= np.float32(1.0 / np.sqrt(power))
+            total += spectrum
+    full = fft.irfft2(total, size)
     rows, cols = (np.arange(-n, n + 1) for n in limit_px)
     return np.asarray(full[np.ix_(rows, cols)], np.float32)
 
