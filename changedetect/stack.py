@@ -329,13 +329,11 @@ def require_usable(members: Sequence[Member]) -> None:
     elif all(reason.startswith("obscured") for reason in reasons):
         kind = NothingToDoError
     stated = [m.warp.diagnostics["ce90_px"] for m in after if m.warp and "ce90_px" in m.warp.diagnostics]
-    inexact = bool(stated) and any("CE90" in reason for reason in reasons)
+    needed_px = math.ceil(2 * min(stated)) / 2 if stated and any("CE90" in reason for reason in reasons) else None
     raise kind(
         "no scene after the baseline can be compared",
         found=f"{len(after)} scenes: {'; '.join(reasons[:3])}",
-        hint=f"--set register.max_ce90_px={math.ceil(2 * min(stated)) / 2:g} compares them less sharply"
-        if inexact
-        else "",
+        hint=f"--set register.max_ce90_px={needed_px:g} compares them less sharply" if needed_px else "",
     )
 
 
