@@ -25,10 +25,11 @@ from changedetect.core.results import Baseline, Warp
 from changedetect.core.scene import Scene
 from changedetect.core.sheets import Sheet, plan_sheets
 from changedetect.core.times import solar_day, to_iso
-from changedetect.errors import ChangeDetectError, DataError, NothingToDoError, RegistrationError
+from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.io.read import read
 from changedetect.steps import register
 from changedetect.steps.baseline import fit_baseline
+from changedetect.steps.explain import View, lean_px
 from changedetect.steps.mask import buffer_mask
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import GridParams
@@ -242,7 +243,8 @@ def register_member(
     moving = read_member(member, grid.coarsen(factor), _sharpened(config), common)
     if moving.clear_fraction < MIN_CLEAR:
         return _unused(member, f"obscured: {moving.clear_fraction:.0%} of the area is clear")
-    warp = estimate_shift(moving, prepared[factor, common], config.register)
+    leaning = lean_px(View.of(member.scene), View.of(reference.scene), moving.grid.gsd_m)
+    warp = estimate_shift(moving, prepared[factor, common], config.register, leaning)
     return replace(member, warp=warp, reason=None if warp.usable else f"registration abstained: {warp.reason}")
 
 
@@ -323,11 +325,9 @@ def require_usable(members: Sequence[Member]) -> None:
     if not after or any(m.reason is None for m in after):
         return
     reasons = sorted({m.reason for m in after if m.reason})
-    kind: type[ChangeDetectError] = RegistrationError
-    if all("no band in common" in reason or reason.startswith("not comparable") for reason in reasons):
-        kind = DataError
-    elif all(reason.startswith("obscured") for reason in reasons):
-        kind = NothingToDoError
+    no_match = all("no band in common" in reason or reason.startswith("not comparable") for reason in reasons)
+    hidden = all(reason.startswith("obscured") for reason in reasons)
+    kind = DataError if no_match else NothingToDoError if hidden else RegistrationError
     stated = [m.warp.diagnostics["ce90_px"] for m in after if m.warp and "ce90_px" in m.warp.diagnostics]
     needed_px = math.ceil(2 * min(stated)) / 2 if stated and any("CE90" in reason for reason in reasons) else None
     raise kind(

@@ -3,6 +3,6 @@
 from changedetect.steps.explain.flags import EXPLAINED_FLAGS, explain
 from changedetect.steps.explain.params import ExplainParams
 from changedetect.steps.explain.trim import trim_shadows
-from changedetect.steps.explain.view import View
+from changedetect.steps.explain.view import View, lean_px
 
-__all__ = ["EXPLAINED_FLAGS", "ExplainParams", "View", "explain", "trim_shadows"]
+__all__ = ["EXPLAINED_FLAGS", "ExplainParams", "View", "explain", "lean_px", "trim_shadows"]

@@ -56,3 +56,9 @@ def differ(after: Step | None, before: Step | None) -> Step | None:
     if after is None or before is None:
         return None
     return after[0] - before[0], after[1] - before[1]
+
+
+def lean_px(after: View, before: View, gsd_m: float) -> Step | None:
+    """Return by how many pixels something a metre tall moves from one view to the other; None if one is unknown."""
+    step = differ(after.lean, before.lean)
+    return None if step is None else (step[0] / gsd_m, step[1] / gsd_m)

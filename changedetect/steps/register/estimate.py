@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from changedetect.core.results import Warp
+from changedetect.steps.register.canopy import map_canopy, merge_canopies
 from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import (
@@ -26,7 +27,7 @@ from changedetect.steps.register.field import (
     near_penalties,
     predict_sigma,
 )
-from changedetect.steps.register.heights import Lean, fit_ground, stand_on_ground
+from changedetect.steps.register.heights import Lean, Tall, fit_ground, fit_seen_ground, stand_on_ground, trust_less
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
 from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
 from changedetect.steps.register.windows import (
@@ -88,7 +89,9 @@ class _Trace:
         )
 
 
-def estimate_shift(moving: Raster, reference: Raster | Reference, params: RegisterParams) -> Warp:
+def estimate_shift(
+    moving: Raster, reference: Raster | Reference, params: RegisterParams, step_px: tuple[float, float] | None = None
+) -> Warp:
     """Return where the reference's pixels lie in the moving scene, with its CE90, or why that cannot be told.
 
     Parameters
@@ -99,6 +102,9 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
         The other scene on the same grid; made ready by `prepare_reference` if more than one is matched to it.
     params : RegisterParams
         Search radius, sizes, and the limits beyond which it abstains.
+    step_px : (float, float), optional
+        Pixels (row, col) by which the two views move something a metre tall; None where they are not known. Known,
+        woods are told from the ground; else only where they lean visibly to one side.
 
     Returns
     -------
@@ -143,7 +149,7 @@ def estimate_shift(moving: Raster, reference: Raster | Reference, params: Regist
     start = _lock(views[0], reference, params, trace)
     if isinstance(start, str):
         return trace.abstain(start)
-    found = _refine(views, reference, start, params, trace)
+    found = _refine(views, reference, start, params, trace, _what_is_tall(moving, reference, step_px))
     if isinstance(found, str):
         return trace.abstain(found)
     return _grade(*found, grid, params, trace)
@@ -247,32 +253,54 @@ def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, sha
     ).field
 
 
+def _what_is_tall(moving: Raster, reference: Reference, step_px: tuple[float, float] | None) -> Tall | None:
+    canopy = None if step_px is None else merge_canopies(map_canopy(moving), reference.canopy)
+    return None if canopy is None or step_px is None else Tall(step_px, canopy)
+
+
 def _refine(
-    views: list[View], reference: Reference, start: Field, params: RegisterParams, trace: _Trace
+    views: list[View], reference: Reference, start: Field, params: RegisterParams, trace: _Trace, tall: Tall | None
 ) -> tuple[Fit, Measured] | str:
     """Return the fit at full resolution and what it was made on, or the reason there is none."""
     now, lean = start, None
     for view, fixed in zip(views, reference.levels, strict=True):
         level = pair_level(fixed, view, now, params, reference.grid.shape)
-        now, lean = _approach(level, now, now is start, params)
+        now, lean = _approach(level, now, now is start, params, tall)
     measured = measure_ties(level, now, exact=True)
+    if tall is not None:
+        of_kinds = tuple(trust_less(kind, tall) for kind in measured.kinds)
+        measured = replace(measured, ties=trust_less(measured.ties, tall), kinds=of_kinds)
     ties, fixed = measured.ties, level.reference
     if len(np.unique(ties.group)) < _MIN_GROUPS:
         side_m = f"{2 * fixed.cell_px} px"
         return f"too few places have texture in common: {len(ties)} blocks of {side_m}, needs {_MIN_GROUPS} apart"
     trace.note(sampled_share=fixed.share, shared_texture=float(measured.kappa.max()))
     intervals = _intervals(level, params)
-    fit, lean = fit_ground(ties, intervals, fit_field(ties, intervals), lean)
+    fit, lean = _ground_of(ties, intervals, fit_field(ties, intervals), lean, tall)
     return _on_ground(fit, measured, lean, trace)
 
 
-def _approach(level: Level, start: Field, is_first: bool, params: RegisterParams) -> tuple[Field, Lean | None]:
+def _ground_of(
+    ties: Ties, intervals: tuple[int, int], fit: Fit, known: Lean | None, tall: Tall | None
+) -> tuple[Fit, Lean | None]:
+    """Return the fit to the ground and how things lean, from the views if they are known and woods are seen."""
+    if tall is not None:
+        found = fit_seen_ground(ties, intervals, fit, tall)
+        if found[1] is not None:
+            return found
+    return fit_ground(ties, intervals, fit, known)
+
+
+def _approach(
+    level: Level, start: Field, is_first: bool, params: RegisterParams, tall: Tall | None
+) -> tuple[Field, Lean | None]:
     """Return the field after the quick Gauss-Newton steps on a level, and on the full grid how things lean."""
     now, lean, intervals = start, None, _intervals(level, params)
     penalties = PENALTIES if is_first else near_penalties(start.penalty)
     is_last = level.reference.factor == 1
     for left in range(params.passes - 1, 0, -1):
         ties = measure_ties(level, now, exact=False).ties
+        ties = ties if tall is None else trust_less(ties, tall)
         if len(np.unique(ties.group)) < _MIN_GROUPS:
             break
         fit = fit_field(ties, intervals, penalties)
@@ -280,7 +308,7 @@ def _approach(level: Level, start: Field, is_first: bool, params: RegisterParams
         is_near = _q90(np.hypot(*moved_px.T)) < (_NEAR_PX if is_last else _NEAR_COARSE_PX)
         # before it is near, what is left of the warp looks like heights; later the field has bent to them
         if is_last and (left == 1 or is_near or not is_first):
-            fit, lean = fit_ground(ties, intervals, fit, lean)
+            fit, lean = _ground_of(ties, intervals, fit, lean, tall)
         now, penalties = fit.field, near_penalties(fit.field.penalty)
         if is_near and lean is None:
             break

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.steps.register.canopy import canopy_at
 from changedetect.steps.register.field import AFFINE, STIFF_PENALTY, Field, Fit, Ties, Trial, fit_field, fit_like
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ _STUDENT = 4.0
 _ROUNDS = 2
 _MIN_TIES = 40
 _EPS = 1e-8
+_TALL_M, _LEAST_LEAN_PX = 15.0, 0.3
+"""Views that move the top of a tree by less than .3 px bend no field."""
+_LEAST_CANOPY, _UNDER_CROWNS = 0.03, 0.5
+"""Share of the ties under crowns, and of a tie's ground, from which on woods could be taken for the ground."""
+_MEAN_M, _MOST_MEAN_PX = 4.0, 3.0
+"""Height that things above the ground are first taken for."""
+_CROWNS = 3000.0
+"""Factor of the variance of ties under crowns along the lean: hundreds of them must not outweigh the ground beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,35 @@ class Lean:
     """Factor of the inverse information that makes it a covariance, px2."""
     own_px: float = 0.05
     """Error per axis of a tie, however much it knows: shadows, crops and cars move too."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tall:
+    """What is known of things above the ground before they are matched."""
+
+    step_px: tuple[float, float]
+    """(row, col) px of the full grid by which the views move something a metre tall."""
+    canopy: NDArray[np.float32]
+    """Share of cells of the grid under crowns, see `map_canopy`."""
+
+    @property
+    def bends_nothing(self) -> bool:
+        """Whether the views are so alike that no tree leans visibly."""
+        return self._per_m * _TALL_M < _LEAST_LEAN_PX
+
+    @property
+    def towards(self) -> tuple[float, float]:
+        """Unit vector (row, col)."""
+        return self.step_px[0] / self._per_m, self.step_px[1] / self._per_m
+
+    @property
+    def mean_px(self) -> float:
+        """What things above the ground are first taken to lean by."""
+        return min(self._per_m * _MEAN_M, _MOST_MEAN_PX)
+
+    @property
+    def _per_m(self) -> float:
+        return float(np.hypot(*self.step_px))
 
 
 def fit_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, known: Lean | None = None) -> tuple[Fit, Lean | None]:
@@ -68,6 +106,35 @@ def fit_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, known: Lean | N
     if ahead < (_ONE_SIDED if known is None else 0.0):
         return fit, None
     return fit_field(stand_on_ground(ties, u, lean), intervals, GROUND_PENALTIES), lean
+
+
+def trust_less(ties: Ties, tall: Tall) -> Ties:
+    """Return ties of which those under crowns tell hardly anything along the way that things lean."""
+    under = canopy_at(tall.canopy, ties.position) > _UNDER_CROWNS
+    if tall.bends_nothing or not under.any():
+        return ties
+    ridge = 1e-6 * float(np.trace(ties.info.mean(axis=0))) + _EPS
+    inverse, _ = _invert(ties.info + ridge * np.eye(2))
+    d = np.asarray(tall.towards)
+    along = np.where(under, _CROWNS * np.einsum("i,nij,j->n", d, inverse, d), 0.0)
+    return replace(ties, info=_invert(inverse + along[:, None, None] * np.outer(d, d))[0])
+
+
+def fit_seen_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, tall: Tall) -> tuple[Fit, Lean | None]:
+    """Return the fit to the ground where the views tell which way things lean; the given fit and None if nothing does.
+
+    That way is no longer to be found, nor need it be proved against the opposite one: a wood that the edge of the
+    scene cuts off, which a bent field follows as if it were the ground, leans to both sides of it.
+    """
+    stiff = next((trial for trial in fit.trials if trial.penalty == STIFF_PENALTY), None)
+    under = canopy_at(tall.canopy, ties.position) > _UNDER_CROWNS
+    if stiff is None or len(ties) < _MIN_TIES or tall.bends_nothing or under.mean() < _LEAST_CANOPY:
+        return fit, None
+    lean = replace(_fit_scale(*_whiten(ties, stiff.held_out)), towards=tall.towards, mean_px=tall.mean_px)
+    if _is_warp(ties, fit, stiff, lean):
+        return fit, None
+    ground, lean = _settle(ties, lean)
+    return fit_field(stand_on_ground(ties, ground.at_points(ties.position), lean), intervals, GROUND_PENALTIES), lean
 
 
 def _settle(ties: Ties, lean: Lean) -> tuple[Field, Lean]:
@@ -185,4 +252,4 @@ def _adapt(lean: Lean, residual: NDArray[np.float64], inverse: NDArray[np.float6
     post, _ = _weigh_leans(residual, inverse, best)
     on_ground = float(post[0].mean())
     mean_px = float((_LEANS_PX @ post).sum() / max(float((1.0 - post[0]).sum()), _EPS))
-    return replace(best, share=min(max(on_ground, 0.05), 0.995), mean_px=min(max(mean_px, 0.1), 3.0))
+    return replace(best, share=min(max(on_ground, 0.05), 0.995), mean_px=min(max(mean_px, 0.1), _MOST_MEAN_PX))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.steps.register.canopy import map_canopy
 from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import (
     Features,
@@ -91,6 +92,8 @@ class Reference:
     """Of the coarse features, for the search."""
     levels: tuple[ReferenceLevel, ...]
     """Coarsest first, the full grid last."""
+    canopy: NDArray[np.float32] | None = None
+    """Share of cells of the grid under crowns, see `map_canopy`."""
 
 
 def prepare_reference(raster: Raster, moving_bands: Sequence[str], params: RegisterParams) -> Reference:
@@ -108,7 +111,9 @@ def prepare_reference(raster: Raster, moving_bands: Sequence[str], params: Regis
     views = view_levels(raster, names, params)
     coarse = whole_features(views[0], params)
     levels = tuple(_cut_reference(view, raster.grid.gsd_m, params) for view in views)
-    return Reference(raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels)
+    return Reference(
+        raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels, map_canopy(raster)
+    )
 
 
 def view_levels(raster: Raster, names: tuple[str, ...], params: RegisterParams) -> list[View]:
