@@ -57,11 +57,11 @@ the next level: a second step of the same kind is saved."""
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.2, 0.95, 0.05
+_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.4, 1.1, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
-_KINDS_PX, _CE90_KINDS, _KINDS_FLOOR_PX = (0.25, 0.45), (1.5, 2.7), 0.12
-"""90 % of the error is about 1.3 times what kinds of evidence differ by where that is little, up to 3 where season and
-low sun changed what is seen; in ordinary pairs they differ by .12 px, by chance, in none by .26."""
+_CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
+"""90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
+is seen; in ordinary pairs they differ by .1 px, by chance."""
 _CE90_LEAN, _MOST_LEAN_PX = 2.0, 0.6
 """Under woods and crops the ground is guessed: it was off by about twice what leaving them in moves the field, and by
 no more than .6 px however far they lean: what leans far is surely told from the ground."""
@@ -122,13 +122,12 @@ def estimate_shift(
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.2 h, .95 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), f k) px: h the 90 % quantile of half
+    CE90 = max(sqrt(max(1.4 h, 1.1 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
     the distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v
     that of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands
     above the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between
     the field and those of single kinds of evidence (uncorrelated mixes of the features): errors that all blocks share
-    show there alone; less .12 px in quadrature, and f from 1.5 to 2.7 as it grows from .25 to .45 px. It speaks for
-    ground with texture.
+    show there alone; less .1 px in quadrature. It speaks for ground with texture.
     ``diagnostics["sigma_map_px"]`` has the standard deviation of u per axis in 8 x 8 equal cells of the grid, rows
     from the north: over open water or cloud tops u is carried over from the nearest ground, and may be off by more.
     """
@@ -405,7 +404,7 @@ def _measure_ce90(
 def _doubt(kinds_px: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the CE90 that kinds of evidence allow by how far they differ, px."""
     excess = np.sqrt(np.maximum(kinds_px**2 - _KINDS_FLOOR_PX**2, 0.0))
-    return np.asarray(np.interp(kinds_px, _KINDS_PX, _CE90_KINDS) * excess)
+    return np.asarray(_CE90_KINDS * excess)
 
 
 def _map_lattice() -> NDArray[np.float64]:
