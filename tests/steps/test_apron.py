@@ -44,11 +44,23 @@ def test_a_patch_takes_the_place_of_the_part_that_it_holds_and_leaves_two_apart(
 
 
 def test_pavement_is_grey_and_its_change_relative():
-    assert find_paved({"red": np.array([0.2, 0.05]), "nir": np.array([0.22, 0.4])}, PARAMS).tolist() == [True, False]
+    bands = {"red": np.full((1, 9), 0.2), "nir": np.full((1, 9), 0.22)}
+    bands["red"][:, 5:], bands["nir"][:, 5:] = 0.05, 0.4
+    # the mean over 9 m mixes one pixel either side of the edge
+    assert find_paved(bands, 3.0, PARAMS).tolist() == [[True] * 4 + [False] * 5]
     change, paved, valid = look_at_pavement(*looked((box(60, 60, 120, 120), DARKER)), PARAMS)
     assert paved.all()
     assert valid.all()
     assert change[25:35, 25:35].mean() == pytest.approx(-0.25, abs=0.01)
+
+
+def test_a_tan_apron_under_noise_is_pavement_and_soil_is_none():
+    noise = np.random.default_rng(3).normal(1.0, 0.03, (3, 40, 40))
+    colours = {"tan": (0.175, 0.215, 0.25), "soil": (0.100, 0.135, 0.175)}
+    for name, colour in colours.items():
+        bands = dict(zip(("blue", "green", "red"), np.array(colour)[:, None, None] * noise, strict=True))
+        share = find_paved(bands, 3.0, PARAMS).mean()
+        assert share > 0.98 if name == "tan" else share == 0.0, name
 
 
 @pytest.mark.parametrize("true", [FIGHTER, LORRY])

@@ -33,8 +33,11 @@ class ApronParams:
 
     max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.15
     """Paved ground in the baseline is not green: (nir - red) / (nir + red) below this (dry soil: 0.1 to 0.2)."""
-    max_colour: Share = 0.15
-    """And it is grey: spread of its visible bands over their mean below this (tan concrete 0.12; bare soil 0.16 up)."""
+    max_colour: Share = 0.18
+    """And it is grey: spread of its visible bands over their mean below this (concrete 0.06 to 0.15, soil and ploughed
+    land 0.2 to 0.3, each with what sensors differ by)."""
+    grain_m: Positive = 9.0
+    """Colours are told of the mean over so much ground: of single pixels, noise makes a third of a tan apron soil."""
     local_m: Positive = 90.0
     """Reach of the pavement whose level of that look counts: wet ground and veils are wider, aircraft are not."""
     seed_change: Share = 0.1
@@ -53,8 +56,10 @@ class ApronParams:
     """A patch takes the place of the one object of the score that it holds if it is larger by this factor."""
 
 
-def find_paved(before: Mapping[str, Plane], params: ApronParams) -> Mask:
+def find_paved(before: Mapping[str, Plane], gsd_m: float, params: ApronParams) -> Mask:
     """Return where the baseline is grey and not green, (row, col)."""
+    side = 2 * round(params.grain_m / 2 / gsd_m - 0.5) + 1
+    before = {name: np.asarray(cv2.blur(plane, (max(side, 1),) * 2)) for name, plane in before.items()}
     paved = np.ones(next(iter(before.values())).shape, bool)
     if {"nir", "red"} <= set(before):
         total = np.maximum(before["nir"] + before["red"], 1e-9)
@@ -72,7 +77,7 @@ def look_at_pavement(raster: Raster, baseline: Baseline, params: ApronParams) ->
     visible = [name for name in VISIBLE if name in names] or names
     before, after = (np.mean([image.band(name) for name in visible], axis=0) for image in (baseline, raster))
     valid = np.asarray(raster.valid & baseline.valid)
-    paved = valid & find_paved({name: baseline.band(name) for name in names}, params)
+    paved = valid & find_paved({name: baseline.band(name) for name in names}, raster.grid.gsd_m, params)
     level = float(np.median(before[paved])) if paved.any() else 1.0
     change = np.where(valid, (after - before) / np.maximum(before, 0.25 * max(level, 1e-6)), 0.0)
     return np.asarray(change, np.float32), paved, valid
