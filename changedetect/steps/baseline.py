@@ -90,6 +90,9 @@ def fit_baseline(rasters: Sequence[Raster], params: BaselineParams) -> Baseline:
                 found=(raster.bands, raster.unit),
                 needed=(first.bands, first.unit),
             )
+    clears = params.centre == "emptiest" and params.clear_objects_m > 0 and any(b in _VISIBLE for b in first.bands)
+    if len(rasters) == 1 and not clears:
+        return _only_look(first)
     n_bands, rows, cols = first.data.shape
     centre, spread = np.zeros((n_bands, rows, cols), np.float32), np.zeros((n_bands, rows, cols), np.float32)
     looks = np.zeros((rows, cols), np.uint16)
@@ -101,9 +104,17 @@ def fit_baseline(rasters: Sequence[Raster], params: BaselineParams) -> Baseline:
         clear = np.stack([raster.valid[part] for raster in rasters])
         centre[:, part], spread[:, part] = _summarise(stack, clear, first.bands, params)
         looks[part] = clear.sum(axis=0)
-    if params.centre == "emptiest" and params.clear_objects_m > 0 and any(b in _VISIBLE for b in first.bands):
+    if clears:
         _clear_objects(centre, spread, looks > 0, rasters, params)
     return Baseline(centre, spread, looks, first.grid, first.bands, first.unit)
+
+
+def _only_look(raster: Raster) -> Baseline:
+    """Return the baseline of one scene: itself where it is clear, and no spread, which takes no room."""
+    clear = raster.valid
+    centre = raster.data if clear.all() else np.where(clear, raster.data, np.float32(0))
+    nothing = np.broadcast_to(np.float32(0), centre.shape)
+    return Baseline(centre, nothing, clear.astype(np.uint16), raster.grid, raster.bands, raster.unit)
 
 
 def _summarise(

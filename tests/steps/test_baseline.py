@@ -147,3 +147,10 @@ def test_light_strips_on_dark_ground_are_no_things() -> None:
     plane[50:62, 60:] = 0.22
     looks = [Raster.make(np.stack([plane, plane]), make_grid(SIZE, 3.0), BANDS, "reflectance", None)] * 3
     np.testing.assert_array_equal(fit_baseline(looks, clearing()).centre, looks[0].data)
+
+
+def test_the_spread_of_one_look_takes_no_room_and_what_it_did_not_see_is_nought() -> None:
+    baseline = fit_baseline(LOOKS[1:2], BaselineParams())
+    assert baseline.spread.strides == (0, 0, 0)
+    np.testing.assert_array_equal(baseline.band("red"), [[2, 0], [3, 0]])
+    np.testing.assert_array_equal(baseline.looks, [[1, 0], [1, 0]])

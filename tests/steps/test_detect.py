@@ -11,6 +11,7 @@ from changedetect.core.raster import Raster
 from changedetect.errors import GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.detect import DetectParams, detect, expected_false_alarms
+from changedetect.steps.detect.masks import fill_holes
 
 SIDE = 64
 PLAIN = np.full((4, SIDE, SIDE), 0.2, np.float32)
@@ -195,3 +196,14 @@ def test_too_little_ground_states_no_rate_and_keeps_the_thresholds() -> None:
     strict = replace(PARAMS, max_false_alarms_per_km2=0.5)
     baseline = fit_baseline([image], BaselineParams())
     assert expected_false_alarms(score, baseline, image, strict) == (PARAMS.object_sigma, None)
+
+
+def test_many_holes_are_filled_as_few_are_and_only_small_enclosed_ones() -> None:
+    mask = np.ones((90, 90), bool)
+    mask[1::2, 1::2] = False  # 1936 holes of a pixel each, those of the last row and column open to the border
+    mask[3:6, 3:6] = False
+    whole, part = fill_holes(mask, 4.0), fill_holes(mask[:40, :40], 4.0)
+    np.testing.assert_array_equal(whole[:39, :39], part[:39, :39])
+    assert not whole[3:6, 3:6].any()
+    assert whole[1, 1]
+    assert not whole[89, 1]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Labels = NDArray[np.int32]
 
+_MANY = 1000
+"""More holes than this are filled together, fewer one by one."""
+
 
 def components(mask: Mask) -> tuple[int, Labels]:
     """Return the number of labels with the background's 0, and the labels, 8-connected."""
@@ -34,11 +37,20 @@ def thresholds(strength: NDArray[np.float32], usable: Mask, params: DetectParams
 
 def hysteresis(strength: NDArray[np.float32], seed: float, grow: float) -> Mask:
     """Return connected pixels above `grow` that hold one above `seed`."""
-    count, labels = cv2.connectedComponents((strength > grow).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    above = strength > grow
+    count, labels = components(above)
     seeded = np.zeros(count, bool)
     seeded[labels[strength > seed]] = True
     seeded[0] = False
-    return np.asarray(seeded[labels])
+    return which(labels, above, seeded)
+
+
+def which(labels: Labels, mask: Mask, keep: Mask) -> Mask:
+    """Return the pixels of the labels to `keep`, (label,) bool; all lie in `mask`, whose few pixels alone are asked."""
+    result = np.zeros(mask.shape, bool)
+    at = np.flatnonzero(mask)
+    result.ravel()[at] = keep[labels.ravel()[at]]
+    return result
 
 
 def disc(radius_px: int) -> NDArray[np.uint8]:
@@ -63,7 +75,15 @@ def fill_holes(mask: Mask, max_hole_px: float) -> Mask:
     fill[0] = False
     edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
     fill[edge] = False
-    return np.asarray(mask | fill[holes])
+    filled = np.flatnonzero(fill)
+    if filled.size > _MANY:
+        return np.asarray(mask | fill[holes])
+    result = mask.copy()
+    for hole in filled:
+        left, top, width, height, _ = stats[hole]
+        box = (slice(top, top + height), slice(left, left + width))
+        result[box] |= holes[box] == hole
+    return result
 
 
 def quantile_by_label(
@@ -71,10 +91,11 @@ def quantile_by_label(
 ) -> NDArray[np.float64]:
     """Return the quantile of `values` in each wanted label, (label,) float64; 0 elsewhere."""
     result = np.zeros(wanted.size)
-    at = np.nonzero(wanted[labels])
-    if at[0].size == 0:
+    at = np.flatnonzero(labels)
+    at = at[wanted[labels.ravel()[at]]]
+    if at.size == 0:
         return result
-    label, value = labels[at], values[at]
+    label, value = labels.ravel()[at], values.ravel()[at]
     order = np.lexsort((value, label))
     label, value = label[order], value[order]
     starts = np.flatnonzero(np.r_[True, label[1:] != label[:-1]])
@@ -99,12 +120,12 @@ def objects(
     count, labels = components(mask)
     if count <= 1:
         return mask
-    area = np.bincount(labels.ravel(), minlength=count)
+    area = np.bincount(labels.ravel()[np.flatnonzero(mask)], minlength=count)
     keep = area >= max(params.min_area_px, min_area_m2 / gsd_m**2)
     keep[0] = False
     high = quantile_by_label(labels, strength, keep, 0.95)
     least = params.object_sigma if object_sigma is None else object_sigma
-    return np.asarray((keep & (high >= least))[labels])
+    return which(labels, mask, keep & (high >= least))
 
 
 def which_rectangles(labels: Labels, wanted: Mask, gsd_m: float, params: DetectParams) -> Mask:

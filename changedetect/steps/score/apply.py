@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from changedetect.steps.score.params import ScoreParams
 
     Plane = NDArray[np.float32]
+
+Pixel = TypeVar("Pixel", np.float32, np.bool_)
 
 _MAX_PSF_SIGMA_PX = 1.0
 _BOX = np.ones((3, 3), np.uint8)
@@ -105,15 +107,18 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
 
 def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
     """Return the pair with `extra` repeated columns, so that no kernel's odd end reaches a pixel that is kept."""
+    rows, cols = pair.valid.shape
 
-    def grow(plane: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.pad(plane, ((0, 0), (0, extra)), mode="edge")
+    def grow(plane: NDArray[Pixel]) -> NDArray[Pixel]:
+        if not any(plane.strides):
+            return np.broadcast_to(plane[0, 0], (rows, cols + extra))
+        wide = np.empty((rows, cols + extra), plane.dtype)
+        wide[:, :cols] = plane
+        wide[:, cols:] = plane[:, -1:]
+        return wide
 
-    def every(planes: list[Plane]) -> list[Plane]:
-        return [np.asarray(grow(plane), np.float32) for plane in planes]
-
-    valid = np.asarray(grow(pair.valid), bool)
-    return predict.Pair(pair.bands, every(pair.before), every(pair.after), every(pair.spread), valid)
+    before, after, spread = ([grow(plane) for plane in planes] for planes in (pair.before, pair.after, pair.spread))
+    return predict.Pair(pair.bands, before, after, spread, grow(pair.valid))
 
 
 def _score_pair(

@@ -75,8 +75,13 @@ def make_pair(
         before.append(_filled(baseline.band(name), factor, fill, valid))
         after.append(_filled(raster.band(name), factor, fill, valid))
         plane = baseline.spread[baseline.bands.index(name)]
-        spread.append(_filled(plane, factor, 0.0, valid))
+        spread.append(plane if is_nothing(plane) else _filled(plane, factor, 0.0, valid))
     return Pair(model_bands, before, after, spread, valid)
+
+
+def is_nothing(plane: Plane) -> bool:
+    """Return whether a plane is one zero repeated, which takes no room: the spread of a single look."""
+    return not any(plane.strides) and plane[0, 0] == 0
 
 
 def _filled(plane: Plane, factor: float, fill: float, valid: NDArray[np.bool_]) -> Plane:
