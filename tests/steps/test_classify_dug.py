@@ -14,6 +14,7 @@ BANKS = {
     "bright_fraction": 0.7,
     "dark_fraction": 0.1,
     "fill": 0.65,
+    "rim_dark": 0.0,
 }
 FLOOR = BANKS | {"inner_width_m": 1.7, "slot_fraction": 0.95, "bright_fraction": 0.0, "dark_fraction": 0.95}
 
@@ -27,6 +28,7 @@ def dug(features: dict[str, float], status: str = "appeared", gsd_m: float = 0.5
     [
         BANKS,
         BANKS | {"slot_fraction": 0.0, "slot_depth": 0.2},  # one bank: the floor runs along its rim
+        BANKS | {"slot_fraction": 0.0, "slot_depth": 0.08, "rim_dark": 0.46},  # the floor was cut off as its shadow
         BANKS | {"slot_depth": 0.0},  # the floor runs along the middle of neither
         FLOOR | {"fill": 0.3},  # a floor alone, in legs
         FLOOR | {"fill": 0.7, "bright_fraction": 0.2},  # straight, with earth beside it
@@ -40,7 +42,7 @@ def test_what_has_a_floor_may_be_a_trench(features: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     "features",
     [
-        BANKS | {"slot_fraction": 0.0, "slot_depth": 0.01},  # a strip that was ploughed
+        BANKS | {"slot_fraction": 0.0, "slot_depth": 0.01, "rim_dark": 0.05},  # a strip that was ploughed
         BANKS | {"edges_after": 0.07},  # soil that dried
         FLOOR | {"fill": 0.67},  # the shadow of a hedge that grew
     ],

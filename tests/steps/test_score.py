@@ -105,6 +105,33 @@ def test_darkening_far_from_any_shadow_is_a_change_that_light_alone_would_explai
     assert np.abs(result.band("free")).max() < 4.0
 
 
+def shaded(width_px: int) -> np.ndarray:
+    """Return the place under twelve shadows, whose far sides move with the sun."""
+    place = PLACE
+    for row in (20, 84, 148, 212):
+        for col in (20, 100, 180):
+            place = paint(place, (row, row + 24, col, col + width_px), 0.4)
+    return place
+
+
+@pytest.mark.parametrize(("width_px", "explained"), [(20, False), (30, True)])
+def test_what_darkens_beside_shadows_is_their_doing_only_as_far_as_they_moved(width_px: int, explained: bool) -> None:
+    parked = (90, 100, 133, 146)  # 6.5 m of lit ground lie between
+    after = paint(shaded(width_px), parked, 0.4)
+    score = score_of(shot(after, 2), baseline_of(shot(shaded(20), 1))).band("score")[inside(parked)]
+    assert (np.abs(score).max() < 4.0) == explained
+    assert explained or score.max() < -8
+
+
+@pytest.mark.parametrize(("width_px", "explained"), [(20, False), (8, True)])
+def test_what_brightens_was_in_shadow_only_where_shadows_left(width_px: int, explained: bool) -> None:
+    gone = (240, 252, 60, 84)
+    before = paint(shaded(20), gone, 0.4)
+    score = score_of(shot(shaded(width_px), 2), baseline_of(shot(before, 1))).band("score")[inside(gone)]
+    assert (np.abs(score).max() < 4.0) == explained
+    assert explained or score.min() > 8
+
+
 def test_a_dark_thing_of_another_colour_is_not() -> None:
     score = score_of(shot(paint(PLACE, HUT, np.array([0.02, 0.05, 0.01, 0.03])), 2), BEFORE).band("score")
     assert score[inside(HUT)].max() < -4

@@ -23,6 +23,8 @@ class DugParams:
     """Share of it that is a narrow dark line (.05 to .5 in 93 of 95 broad trenches; 0 in bare strips of fields)."""
     min_step: Annotated[float, Field(ge=0.0)] = 0.12
     """Or else its middle and its flanks differ by this (logarithm): the floor runs along the rim."""
+    min_rim: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """Or else this share of the ground along its outline darkened: the floor lies beside one bank."""
     min_edges: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
     """Share of its outline that is an edge: cut earth has .3 at least, what dried or was sown .1."""
     max_bank: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
@@ -42,6 +44,7 @@ def is_dug(row: Mapping[str, Any], params: DugParams) -> bool:
     if f["edges_after"] < params.min_edges:
         return False
     if f["inner_width_m"] >= params.broad_m:
-        return bool(f["slot_fraction"] >= params.min_floor or abs(f["slot_depth"]) >= params.min_step)
+        inside = f["slot_fraction"] >= params.min_floor or abs(f["slot_depth"]) >= params.min_step
+        return bool(inside or f["rim_dark"] >= params.min_rim)
     alone = f["bright_fraction"] < params.max_bank and f["dark_fraction"] >= params.min_dark
     return bool(not alone or f["fill"] <= params.max_fill)

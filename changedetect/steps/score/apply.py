@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import cv2
 import numpy as np
 
 from changedetect.core.raster import Raster
 from changedetect.steps.score import evidence, fields, local, predict
 from changedetect.steps.score.coarse_compact import LINEAR_UNITS, compact_evidence, compact_halo_px
+from changedetect.steps.score.shadows import Shadows, core_px, find_shadows
 from changedetect.steps.score.state import ScoreModel
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 Pixel = TypeVar("Pixel", np.float32, np.bool_)
 
 _MAX_PSF_SIGMA_PX = 1.0
-_BOX = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +51,6 @@ def halo_px(params: ScoreParams, gsd_m: float) -> int:
     compact = compact_halo_px(params.compact, gsd_m) if params.compact.acts(gsd_m) else 0
     first += max(texture, predict.gaussian_radius_px(params.residual_sigma_px), 5) + 1
     return max(first, shadow, compact, local.reach_px(params, gsd_m))
-
-
-def core_px(params: ScoreParams, gsd_m: float) -> int:
-    """Return the radius in pixels of the opening that a shadow's core must survive."""
-    return round(0.5 * params.shadow_core_m / gsd_m)
 
 
 def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: ScoreParams) -> Raster:
@@ -211,42 +205,6 @@ def choose(found: evidence.Evidence, shadows: Shadows, n_bands: int) -> tuple[Pl
     darker = found.light < 0
     score = np.where(shadows.was_dark | (darker & shadows.near), free, whole)
     return score, np.where(shadows.was_dark | darker, free, whole)
-
-
-@dataclass(frozen=True, slots=True)
-class Shadows:
-    """Where light may have come back, and where a shadow may have come from one that was there."""
-
-    was_dark: NDArray[np.bool_]
-    near: NDArray[np.bool_]
-
-
-def find_shadows(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> Shadows:
-    """Return where a shadow may have gone (dark before, within a pixel) or come (near ground dark on both dates)."""
-    dark = find_dark(pair, model, grid, params)
-    was_dark = cv2.dilate(dark[0], _BOX) > 0
-    core = dark[0] & dark[1] & pair.valid.astype(np.uint8)
-    radius = core_px(params, grid.gsd_m)
-    if radius >= 1:
-        core = np.asarray(cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((2 * radius + 1,) * 2, np.uint8)), np.uint8)
-    if not core.any():
-        return Shadows(np.asarray(was_dark), np.zeros(core.shape, bool))
-    distance = cv2.distanceTransform(1 - core, cv2.DIST_L2, 5)
-    reach = max(params.shadow_reach_m / grid.gsd_m, 1.0)
-    return Shadows(np.asarray(was_dark), np.asarray(distance <= reach))
-
-
-def find_dark(
-    pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return where the ground is dark against what is around it, 0 or 1, before and after."""
-    offset = model.pixel_offset(grid)
-    dark = []
-    for name, planes in (("bright_before", pair.before), ("bright_after", pair.after)):
-        bright = fields.field_plane(model.fields[name].unpack(), model.cell_px, offset, pair.valid.shape)
-        limit = np.minimum(bright, np.float32(params.dark_cap)) * np.float32(params.dark_ratio)
-        dark.append((predict.darkness_plane(planes, pair.bands) < limit).astype(np.uint8))
-    return dark[0], dark[1]
 
 
 def _other_nulls(

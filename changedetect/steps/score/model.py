@@ -11,8 +11,9 @@ import numpy as np
 from changedetect.core.results import Noise
 from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
-from changedetect.steps.score import apply, evidence, fields, predict
+from changedetect.steps.score import evidence, fields, predict
 from changedetect.steps.score.shade import learn_shadow
+from changedetect.steps.score.shadows import Shadows, find_shadows, measure_reach
 from changedetect.steps.score.state import CoarseField, ScoreModel
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
         model = _fit_prediction(matched, model, lattice, params)
     planes = list(predict.predictions(matched, model))
     model = _fit_fields(pair, matched, planes, model, lattice, params)
-    shadows = apply.find_shadows(pair, model, raster.grid, params)
+    model = measure_reach(pair, model, raster.grid, params)
+    shadows = find_shadows(pair, model, raster.grid, params)
     model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
     # Planes are let go as soon as nothing needs them: this is where a run holds most.
     matched = predict.Pair(bands, [], matched.after, matched.spread, matched.valid)
@@ -167,6 +169,7 @@ def _start(raster: Raster, baseline: Baseline, bands: tuple[str, ...], params: S
         path=(0.0,) * len(bands),
         variance=(),
         whitening=(),
+        shadow_reach_m=(params.shadow_reach_m, params.shadow_reach_m),
     )
 
 
@@ -325,7 +328,7 @@ def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
 
 
 def _fit_whitening(
-    sample: _Sample, shadows: apply.Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
+    sample: _Sample, shadows: Shadows, model: ScoreModel, lattice: _Lattice, params: ScoreParams
 ) -> ScoreModel:
     """Return the model with whitening, scales and local noise level."""
     n_bands = len(model.bands)

@@ -69,6 +69,14 @@ class ScoreParams:
     shadow_reach_m: Annotated[float, Field(ge=0.0)] = 14.0
     """... which may grow or turn by this much: a 15 m tree from 49 to 30 degrees of sun. Farther off, darkening needs
     another cause."""
+    shadow_reach_factor: Annotated[float, Field(ge=1.0)] = 25.0
+    """It may do so by this many times what the scene's shadows moved on average, beside `shadow_least_reach_m`: most of
+    what is dark is low, or dark by itself. With the sun 9 degrees lower the average is .75 m, and the cap holds."""
+    shadow_beside_m: Annotated[float, Field(gt=0.0)] = 5.0
+    """How far they moved is read from the ground within this distance of them, most of which they sweep if they move;
+    farther off dark things that came would count."""
+    shadow_least_reach_m: Annotated[float, Field(ge=0.0)] = 1.5
+    """Where no shadow moved its edge is still not known better than this."""
     null_distance_m: Annotated[float, Field(ge=0.0)] = 30.0
     """The local level may be that of ground this far away: a field's edge must not fire because its median is the
     neighbour's."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from changedetect.steps.score import apply, predict
+from changedetect.steps.score import predict
+from changedetect.steps.score.shadows import Shadows, find_dark
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def learn_shadow(
     pair: predict.Pair,
     matched: predict.Pair,
     planes: list[NDArray[np.float32]],
-    shadows: apply.Shadows,
+    shadows: Shadows,
     model: ScoreModel,
     grid: Grid,
     params: ScoreParams,
@@ -42,12 +43,12 @@ def learn_shadow(
     """
     if len(pair.bands) < 2:
         return model
-    before, after = apply.find_dark(pair, model, grid, params)
+    dark = find_dark(pair, model, grid, params)
     lights = [predict.lit(plane, path, params) for plane, path in zip(planes, model.path, strict=True)]
     seen = [now - np.float32(path) for now, path in zip(matched.after, model.path, strict=True)]
     deep = predict.darkness_plane(seen, pair.bands) < np.float32(_DEEP) * predict.darkness_plane(lights, pair.bands)
     deep &= _fell(seen, lights, predict.visible_indices(pair.bands))
-    grew = (after > 0) & ~(cv2.dilate(before, _BOX) > 0) & shadows.near & pair.valid & deep
+    grew = (dark.after > 0) & ~(cv2.dilate(dark.before, _BOX) > 0) & shadows.near & pair.valid & deep
     core = cv2.erode(grew.astype(np.uint8), _BOX) > 0
     if core.sum() < params.min_shadow_pixels:
         return model

@@ -63,6 +63,8 @@ class ScoreModel:
     variance: tuple[tuple[float, ...], ...]
     """Per band: constant, p, p^2, gradient^2, local variance, laplacian^2, spread^2."""
     whitening: tuple[tuple[float, ...], ...]
+    shadow_reach_m: tuple[float, float]
+    """How far from shadows that lasted light may have gone, and come back."""
     shadow: tuple[float, ...] = ()
     """Share of the light that is left in shadow, per band, as seen where shadows grew; () where none did."""
     scale_all: float = 1.0
@@ -82,7 +84,7 @@ class ScoreModel:
     def from_dict(cls, data: dict[str, Any]) -> ScoreModel:
         """Return the model of plain data, also after a trip through JSON."""
         values = dict(data)
-        for name in ("bands", "origin", "scale", "level", "path", "shadow"):
+        for name in ("bands", "origin", "scale", "level", "path", "shadow", "shadow_reach_m"):
             values[name] = tuple(values[name])
         for name in ("coefficients", "variance", "whitening"):
             values[name] = tuple(tuple(row) for row in values[name])
