@@ -1,4 +1,4 @@
-"""Hulls: the breadth of a ship by where its side falls to half of its contrast, as a sensor blurs it over the water."""
+"""Hulls: the breadth of a ship from the sum of what stands out across it, which no blur changes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from shapely.geometry import Polygon, box
 from shapely.ops import unary_union
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import geopandas as gpd
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
     from changedetect.core.grid import Grid
 
-_REACH_PX, _HALF = 2, 0.5
-"""Blur reaches about two pixels; an edge lies where half of what stands beside it is left."""
-_RIM = 0.05
-"""Pixels of the core beyond this quantile across the hull are spray, cranes and rounding."""
+_REACH_PX, _STEP_PX = 2, 0.25
+"""Blur reaches about two pixels; the evidence across a hull is read in such steps."""
+_MIDDLE = 0.35
+"""Share of the length, either way from the middle, over which hulls are as broad as they get."""
+_HALF = 0.5
+"""What has this share of the most is the hull, the rest its blurred sides, spray and wakes."""
+_PLATEAU = 0.45
+"""Quantile of these that is the hull's own level: below are its sides, above bridges and hatches."""
 _LEAST_PX, _LEAST_ASPECT = 8, 2.0
 """Of fewer pixels, or of a shape that has no sides, nothing is told."""
 
@@ -45,7 +51,8 @@ def narrow_hulls(detections: gpd.GeoDataFrame, sigma: NDArray[np.float32], grid:
     Notes
     -----
     Outlines end where evidence does, and beside a bright hull the blur of the sensor is evidence for a pixel or more.
-    Only the sides are cut: bows and holds may be as dark as water, so that half of the contrast says nothing of length.
+    Blur moves evidence across a side and keeps its sum: the sum over the level of the hull is its breadth, to
+    fractions of a pixel. Only the sides are cut: bows and holds may be as dark as water.
     """
     result = detections.copy()
     for at in result.index[result["class"] == "vessel"]:
@@ -61,7 +68,7 @@ def narrow_hulls(detections: gpd.GeoDataFrame, sigma: NDArray[np.float32], grid:
 
 
 def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> tuple[BaseGeometry, float] | None:
-    """Return an outline between its half-contrast sides and their distance, m; None where that is not told."""
+    """Return an outline cut to the breadth of its hull, and that breadth, m; None where it is not told."""
     rows, cols = grid.window_around(outline.bounds, _REACH_PX)
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return None
@@ -69,25 +76,37 @@ def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> 
     inside = geometry_mask([outline], part.shape, part.transform, invert=True)
     if inside.sum() < _LEAST_PX:
         return None
-    side = 2 * _REACH_PX + 1
-    evidence = np.where(inside, sigma[rows, cols], np.float32(0))
-    beside = cv2.dilate(evidence, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    row, col = np.nonzero(inside & (evidence >= _HALF * beside))
     every_row, every_col = np.nonzero(inside)
-    (mid_col, mid_row), (first, second), turn = cv2.minAreaRect(
-        np.column_stack([every_col, every_row]).astype(np.float32)
-    )
-    if len(row) < _LEAST_PX or max(first, second) < _LEAST_ASPECT * (min(first, second) + 1):
+    middle, (first, second), turn = cv2.minAreaRect(np.column_stack([every_col, every_row]).astype(np.float32))
+    if max(first, second) < _LEAST_ASPECT * (min(first, second) + 1):
         return None
-    along = np.deg2rad(turn if first >= second else turn + 90.0)
-    across = (row - mid_row) * np.cos(along) - (col - mid_col) * np.sin(along)
-    low, high = np.quantile(across, [_RIM, 1.0 - _RIM])
-    low, high = low - 0.5, high + 0.5
+    along = float(np.deg2rad(turn if first >= second else turn + 90.0))
+    evidence = np.where(inside, sigma[rows, cols], np.float32(0))
+    across, profile = _across(evidence, middle, (max(first, second), min(first, second)), along)
+    held = profile >= _HALF * profile.max()
+    if not held.any() or profile.max() <= 0:
+        return None
+    width = float(profile.sum() / np.quantile(profile[held], _PLATEAU)) * _STEP_PX
+    centre = float(across[held][[0, -1]].mean())
     reach = float(np.hypot(*part.shape))
     # x along the hull, y across it, in pixels down and right; then north is up
-    strip = affinity.rotate(box(-reach, low, reach, high), along, origin=(0, 0), use_radians=True)
+    strip = affinity.rotate(box(-reach, centre - width / 2, reach, centre + width / 2), along, (0, 0), use_radians=True)
     a, b, c, d, e, f = part.transform[:6]
-    strip = affinity.affine_transform(affinity.translate(strip, mid_col + 0.5, mid_row + 0.5), [a, b, d, e, c, f])
+    strip = affinity.affine_transform(affinity.translate(strip, middle[0] + 0.5, middle[1] + 0.5), [a, b, d, e, c, f])
     # where an outline only touches the strip, the intersection has lines and points of its own
     pieces = [piece for piece in get_parts(outline.intersection(strip)) if isinstance(piece, Polygon)]
-    return unary_union(pieces), float(high - low) * grid.gsd_m
+    return unary_union(pieces), width * grid.gsd_m
+
+
+def _across(
+    evidence: NDArray[np.float32], middle: Sequence[float], sides: tuple[float, float], along: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return places across a hull, pixels from its middle, and the usual evidence there between bow and stern."""
+    length, width = sides
+    on = np.arange(-_MIDDLE * length, _MIDDLE * length + 0.5)
+    across = np.arange(-width / 2 - _REACH_PX, width / 2 + _REACH_PX + _STEP_PX, _STEP_PX)
+    t, x = np.meshgrid(on, across, indexing="ij")
+    col = middle[0] + t * np.cos(along) - x * np.sin(along)
+    row = middle[1] + t * np.sin(along) + x * np.cos(along)
+    sampled = cv2.remap(evidence, col.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
+    return across, np.median(sampled, axis=0).astype(np.float64)
