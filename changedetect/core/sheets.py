@@ -89,7 +89,7 @@ class Sheet:
 
 
 def plan_sheets(grid: Grid, side_px: int, margin_px: int) -> tuple[Sheet, ...]:
-    """Return the sheets that tile a grid, row-major, of nearly equal size, with windows of at most `side_px` a side.
+    """Return the sheets that tile a grid, row-major, with windows of nearly equal size, at most `side_px` a side.
 
     Raises
     ------
@@ -103,6 +103,10 @@ def plan_sheets(grid: Grid, side_px: int, margin_px: int) -> tuple[Sheet, ...]:
 
 
 def _parts(length: int, side_px: int, margin_px: int) -> list[slice]:
-    n = 1 if length <= side_px else math.ceil(length / (side_px - 2 * margin_px))
-    edges = [round(length * k / n) for k in range(n + 1)]
+    if length <= side_px:
+        return [slice(0, length)]
+    # The first and the last have a margin on one side only, so they answer for more: windows are of equal length.
+    n = math.ceil((length - 2 * margin_px) / (side_px - 2 * margin_px))
+    window_px = (length + 2 * margin_px * (n - 1)) / n
+    edges = [0, *(math.floor(margin_px + k * (window_px - 2 * margin_px)) for k in range(1, n)), length]
     return [slice(a, b) for a, b in pairwise(edges)]

@@ -45,3 +45,11 @@ def test_only_an_edge_beyond_which_the_grid_goes_on_cuts():
 def test_margins_must_leave_something():
     with pytest.raises(GridError, match="more than its margins"):
         plan_sheets(GRID, 40, 20)
+
+
+def test_windows_are_of_one_size_as_sheets_at_the_edge_answer_for_more():
+    tall = Grid("EPSG:32652", Affine(2.0, 0, 500_000, 0, -2.0, 4_800_000), (300, 100))
+    # 300 px and two margins twice over: 380 in three windows of at most 128
+    sheets = plan_sheets(tall, 128, 20)
+    assert [sheet.rows for sheet in sheets] == [slice(0, 106), slice(106, 193), slice(193, 300)]
+    assert {sheet.grid.shape for sheet in sheets} == {(126, 100), (127, 100)}
