@@ -127,14 +127,13 @@ def _clear_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Member])
     return [digest(common, memory.scene(item.scene), item.factor) for item in items]
 
 
-def _register_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Member]) -> list[str]:
+def _register_keys(memory: Memory, shared: dict[str, Any], items: Sequence[tuple[Grid, Member]]) -> list[str]:
     common = [
         program_digest(),
-        _grid(shared["grid"]),
         _settings(shared["config"], "read", "mask", "register"),
         memory.member(shared["reference"]),
     ]
-    return [digest(common, memory.member(item)) for item in items]
+    return [digest(common, _grid(grid), memory.member(member)) for grid, member in items]
 
 
 def _examine_keys(memory: Memory, shared: dict[str, Any], items: Sequence[Piece]) -> list[str]:
@@ -178,13 +177,13 @@ def _encode_member(member: Member) -> tuple[Any, Arrays]:
     return {"warp": warp, "reason": member.reason}, {}
 
 
-def _decode_member(item: Member, told: Any, _: Arrays) -> Member:
+def _decode_member(item: tuple[Grid, Member], told: Any, _: Arrays) -> Member:
     warp = told["warp"]
     if warp is not None:
         coefficients = tuple(tuple(tuple(row) for row in axis) for axis in warp["coefficients"])
         grid = None if warp["grid"] is None else _to_grid(warp["grid"])
         warp = Warp(**(warp | {"grid": grid, "coefficients": coefficients}))
-    return dataclasses.replace(item, warp=warp, reason=told["reason"])
+    return dataclasses.replace(item[1], warp=warp, reason=told["reason"])
 
 
 def _encode_examined(done: Examined) -> tuple[Any, Arrays]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from changedetect.core.aoi import Aoi
 from changedetect.core.comparable import COMPARED_BANDS, is_radar, why_not_compared
 from changedetect.core.geometry import to_crs
 from changedetect.core.grid import Grid
+from changedetect.core.kept import Kept
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Warp
 from changedetect.core.scene import Scene
@@ -211,26 +211,32 @@ def pair_with(member: Member, reference: Member) -> Pairing:
     return max(member.factor, reference.factor), common
 
 
-def prepare_references(
-    members: Sequence[Member], reference: Member, grid: Grid, config: Config
-) -> dict[Pairing, Reference]:
-    """Return the reference made ready for every grid and set of bands that the other scenes need, read once each."""
-    others = [member for member in members if member.scene.id != reference.scene.id]
-    needed = sorted({pair_with(member, reference) for member in others})
-    still, sharp = replace(reference, warp=None), _sharpened(config)
-    return {
-        (factor, bands): prepare_reference(
-            read_member(still, grid.coarsen(factor), sharp, bands), bands, config.register
-        )
-        for factor, bands in needed
-        if bands
-    }
+class References:
+    """The reference made ready to be matched to, on each part and in each pairing a scene needs, read once each."""
+
+    def __init__(self, reference: Member, config: Config, keep: int = 3) -> None:
+        self._inputs = reference, config, keep
+        self._kept: Kept[tuple[Grid, Pairing], Reference] = Kept(partial(_prepare, reference, config), keep)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return References, self._inputs
+
+    def of(self, grid: Grid, pairing: Pairing) -> Reference:
+        """Return the reference on a part of the grid."""
+        return self._kept.of((grid, pairing))
+
+
+def _prepare(reference: Member, config: Config, key: tuple[Grid, Pairing]) -> Reference:
+    grid, (factor, bands) = key
+    raster = read_member(replace(reference, warp=None), grid.coarsen(factor), _sharpened(config), bands)
+    return prepare_reference(raster, bands, config.register)
 
 
 def register_member(
-    member: Member, reference: Member, grid: Grid, config: Config, prepared: Mapping[Pairing, Reference]
+    piece: tuple[Grid, Member], reference: Member, config: Config, references: References | None = None
 ) -> Member:
-    """Return the member with its warp to the reference, or with the reason why it has none."""
+    """Return the member with its warp to the reference on a part of the grid, or with the reason why it has none."""
+    grid, member = piece
     if member.scene.id == reference.scene.id:
         return replace(member, warp=Warp("reference"))
     reason = why_not_compared(member.scene, reference.scene) or _why_not_baseline(member, reference)
@@ -244,7 +250,8 @@ def register_member(
     if moving.clear_fraction < MIN_CLEAR:
         return _unused(member, f"obscured: {moving.clear_fraction:.0%} of the area is clear")
     leaning = lean_px(View.of(member.scene), View.of(reference.scene), moving.grid.gsd_m)
-    warp = estimate_shift(moving, prepared[factor, common], config.register, leaning)
+    ready = (references or References(reference, config)).of(grid, (factor, common))
+    warp = estimate_shift(moving, ready, config.register, leaning)
     return replace(member, warp=warp, reason=None if warp.usable else f"registration abstained: {warp.reason}")
 
 
@@ -272,18 +279,16 @@ def register_members(
 ) -> list[Member]:
     """Return every member with its warp to the reference, or with the reason why it has none.
 
-    On a large grid the parts of it are registered one after the other, and joined.
+    On a large grid parts of it are registered, and joined.
     """
     parts = sample_parts(grid, config.register)
-    by_part: list[list[Member]] = []
     local = replace(config, register=register.part_params(config.register)) if len(parts) > 1 else config
-    for part in parts:
-        prepared = prepare_references(members, reference, part, local)
-        work = partial(register_member, reference=reference, grid=part, config=local, prepared=prepared)
-        by_part.append(list(runner.map(work, list(members))))
+    references = References(reference, local, keep=runner.workers + 1)
+    work = partial(register_member, reference=reference, config=local, references=references)
+    done = list(runner.map(work, [(part, member) for part in parts for member in members]))
     if len(parts) == 1:
-        return by_part[0]
-    return [_joined(of_member, parts, grid, config) for of_member in zip(*by_part, strict=True)]
+        return done
+    return [_joined(done[k :: len(members)], parts, grid, config) for k in range(len(members))]
 
 
 def _joined(of_member: Sequence[Member], parts: Sequence[Grid], grid: Grid, config: Config) -> Member:
@@ -353,36 +358,23 @@ class Befores:
 
     def __init__(self, members: Sequence[Member], config: Config, keep: int = 3) -> None:
         self.members, self._config, self._keep = tuple(members), config, keep
-        self._lock = Lock()
-        self._kept: dict[tuple[int, Grid], _Once] = {}
+        self._kept: Kept[tuple[int, Grid], Before] = Kept(partial(_before, self.members, config), keep)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Befores, (self.members, self._config, self._keep)
 
     def of(self, factor: int, grid: Grid) -> Before:
         """Return the baseline of the scenes compared at `factor`, on a part of that grid."""
-        with self._lock:
-            once = self._kept.setdefault((factor, grid), _Once())
-            while len(self._kept) > self._keep:
-                del self._kept[next(iter(self._kept))]
-        with once.lock:
-            if once.before is None:
-                once.before = build_baseline(self.members, factor, grid, self._config)
-        return once.before
+        return self._kept.of((factor, grid))
 
     def quality_of(self, scene_id: str, factor: int, grid: Grid) -> NDArray[np.uint16] | None:
         """Return the quality of a baseline's scene, if it is at hand without building that baseline here."""
-        once = self._kept.get((factor, grid))
-        if once is None:
-            return None
-        with once.lock:
-            return None if once.before is None else once.before.quality.get(scene_id)
+        before = self._kept.at_hand((factor, grid))
+        return None if before is None else before.quality.get(scene_id)
 
 
-@dataclass(slots=True)
-class _Once:
-    lock: Any = field(default_factory=Lock)
-    before: Before | None = None
+def _before(members: Sequence[Member], config: Config, key: tuple[int, Grid]) -> Before:
+    return build_baseline(members, *key, config)
 
 
 def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: Config) -> Before:

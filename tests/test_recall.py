@@ -168,15 +168,15 @@ def _coefficients():
 def register_member(item, **_):
     grid = Grid("EPSG:32652", Affine(1, 0, 0, 0, -1, 0), (5, 6))
     warp = Warp("ok", None, 0.1, -0.2, 0.3, None, 12, "field", grid, _coefficients(), {"peak": np.float32(0.7)})
-    return dataclasses.replace(item, warp=warp)
+    return dataclasses.replace(item[1], warp=warp)
 
 
 def test_a_warp_comes_back_whole(tmp_path, member):
     reference = dataclasses.replace(member, is_baseline=True)
-    work = partial(register_member, reference=reference, grid=GRID, config=Config(), prepared={})
-    (first,) = runner_on(tmp_path / "state").map(work, [member])
+    work = partial(register_member, reference=reference, config=Config())
+    (first,) = runner_on(tmp_path / "state").map(work, [(GRID, member)])
     memory = Memory(open_store(tmp_path / "state"))
-    (again,) = RecallingRunner(inner=Refusing(), memory=memory).map(work, [member])
+    (again,) = RecallingRunner(inner=Refusing(), memory=memory).map(work, [(GRID, member)])
     assert again.warp.coefficients == first.warp.coefficients
     assert again.warp.grid == first.warp.grid
     np.testing.assert_array_equal(again.warp.displacement_px(GRID), first.warp.displacement_px(GRID))
