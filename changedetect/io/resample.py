@@ -237,5 +237,8 @@ def _sample(
 def _pick(data: NDArray[np.float32], ix: NDArray[np.int32], iy: NDArray[np.int32]) -> NDArray[np.float32]:
     """Return the pixels (iy, ix) of each band."""
     if ix.shape[0] == 1 and iy.shape[1] == 1:
+        rows, cols = iy[:, 0], ix[0]
+        if (np.diff(rows) == 1).all() and (np.diff(cols) == 1).all():
+            return data[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
         return np.ascontiguousarray(data[:, iy[:, 0]][:, :, ix[0]])
     return np.ascontiguousarray(data[:, iy, ix])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from changedetect.steps.detect.masks import components, disc, objects, quantile_by_label
+from changedetect.steps.detect.masks import components, disc, objects, quantile_by_label, which
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,9 +42,9 @@ def casting(
     touching[labels[near & mask]] = True
     touching[0] = False
     # What is dark itself is no sunlit top.
-    area = np.bincount(labels.ravel(), minlength=count)
-    dark_area = np.bincount(labels.ravel(), weights=dark.ravel(), minlength=count)
-    return np.asarray((touching & (dark_area < 0.5 * area))[labels])
+    area = np.bincount(labels[mask], minlength=count)
+    dark_area = np.bincount(labels[mask & dark], minlength=count)
+    return which(labels, mask, touching & (dark_area < 0.5 * area))
 
 
 def without_cast_shadows(bright: Mask, dark: Mask, gsd_m: float, params: DetectParams) -> Mask:
@@ -62,12 +62,12 @@ def without_cast_shadows(bright: Mask, dark: Mask, gsd_m: float, params: DetectP
     # Every bright object hands its area to the dark ones within reach.
     grown = cv2.dilate(names.astype(np.float32), disc(reach)).astype(np.int32)
     pairs = np.unique(np.stack([labels[near & dark], grown[near & dark]], axis=1), axis=0)
-    area_bright = np.bincount(names.ravel(), minlength=n_bright)
+    area_bright = np.bincount(names[bright], minlength=n_bright)
     area_dark = np.bincount(labels[dark & ~bright], minlength=count)
     owned = np.bincount(pairs[:, 0], weights=area_bright[pairs[:, 1]], minlength=count)
     keep = area_dark > params.cast_ratio * owned
     keep[0] = False
-    return np.asarray(bright | keep[labels])
+    return bright | which(labels, dark, keep)
 
 
 def dark_twice(baseline: Baseline, raster: Raster, params: DetectParams) -> Mask:
@@ -96,17 +96,20 @@ def slivers(
 ) -> Mask:
     """Return the pixels of objects that are the thin edge of a shadow that moved or grew."""
     count, labels = components(mask)
-    flat = labels.ravel()
+    at = np.flatnonzero(mask)
+    flat = labels.ravel()[at]
     area = np.bincount(flat, minlength=count).astype(np.float64)
-    darkened = np.bincount(flat, weights=(light < -params.shadow_darkening).ravel(), minlength=count)
+    darkened = np.bincount(flat, weights=light.ravel()[at] < -params.shadow_darkening, minlength=count)
     small = (area * gsd_m**2 < params.sliver_area_m2) & (darkened > params.sliver_share * area)
     small[0] = False
+    if not small.any():
+        return np.zeros_like(mask)
     near = cv2.dilate(dark_twice.astype(np.uint8), disc(max(1, round(params.sliver_reach_m / gsd_m)))) > 0
     touching = np.zeros(count, bool)
-    touching[labels[near]] = True
+    touching[flat[near.ravel()[at]]] = True
     candidate = small & touching
     inside = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     width = np.zeros(count)
-    np.maximum.at(width, labels[mask], (2 * inside[mask] - 1) * gsd_m)
+    np.maximum.at(width, flat, (2 * inside[mask] - 1) * gsd_m)
     weak = quantile_by_label(labels, strength, candidate, 0.95) < params.sliver_sigma
-    return np.asarray((candidate & (width < params.sliver_width_m) & weak)[labels])
+    return which(labels, mask, candidate & (width < params.sliver_width_m) & weak)

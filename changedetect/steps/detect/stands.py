@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from changedetect.steps.detect.light import without_cast_shadows
-from changedetect.steps.detect.masks import components, disc, objects, which_rectangles
+from changedetect.steps.detect.masks import components, disc, objects, which, which_rectangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +45,8 @@ def standing_out(
     params : DetectParams
         Thresholds and sizes.
     """
-    steep = [_steepness(image, usable) for image in images]
     found = local_objects(score, usable, rise, params)
+    steep = [_steepness(image, usable) for image in images] if found.any() else []
     old = _without_new_edges(found, steep, params)
     found = found & ~(old & ~roof_like(old, score.grid.gsd_m, params))
     calm = score.band("local") < params.local_grow_sigma
@@ -67,7 +67,12 @@ def _steepness(image: Baseline | Raster, usable: Mask) -> NDArray[np.float32]:
 
 
 def _without_new_edges(mask: Mask, steep: list[NDArray[np.float32]], params: DetectParams) -> Mask:
-    """Return the pixels of objects whose outline was as steep before: crowns, hedges, roofs that were there."""
+    """Return the pixels of objects whose outline was as steep before: crowns, hedges, roofs that were there.
+
+    Without an object there is no need of gradients.
+    """
+    if not steep:
+        return np.zeros_like(mask)
     count, labels = components(mask)
     grown = cv2.dilate(labels.astype(np.float32), _BOX).astype(np.int32)
     inner = cv2.erode(mask.astype(np.uint8), _BOX, borderValue=0) > 0
@@ -76,7 +81,7 @@ def _without_new_edges(mask: Mask, steep: list[NDArray[np.float32]], params: Det
     before, after = (np.bincount(grown[rim], weights=plane[rim], minlength=count) / n + 0.01 for plane in steep)
     old = np.log(after / before) < params.local_edge_gain
     old[0] = False
-    return np.asarray(old[labels])
+    return which(labels, mask, old)
 
 
 def roof_like(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
@@ -129,7 +134,7 @@ def _thin_lines(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
     left = np.bincount(labels[broad > 0], minlength=area.size)
     thin = (left < 0.3 * area) & (extent >= params.local_line_length_m)
     thin[0] = False
-    return np.asarray(thin[labels])
+    return which(np.asarray(labels, np.int32), mask, thin)
 
 
 def with_local(mask: Mask, local: Mask, calm: Mask, params: DetectParams) -> Mask:
@@ -142,19 +147,20 @@ def with_local(mask: Mask, local: Mask, calm: Mask, params: DetectParams) -> Mas
     n_found, labels = components(mask)
     if n_local <= 1:
         return mask
-    area, found_area = np.bincount(names.ravel(), minlength=n_local), np.bincount(labels.ravel(), minlength=n_found)
+    area, found_area = np.bincount(names[local], minlength=n_local), np.bincount(labels[mask], minlength=n_found)
     both = local & mask
     pairs = np.unique(np.stack([names[both], labels[both]], axis=1), axis=0)
     inside = np.bincount(labels[both], minlength=n_found)
-    field = (inside > 0) & (np.bincount(labels[calm], minlength=n_found) >= params.local_calm_share * found_area)
+    field = (inside > 0) & (np.bincount(labels[calm & mask], minlength=n_found) >= params.local_calm_share * found_area)
     field[0] = False
     outside = np.where(field, 0, found_area - inside)
     lost = np.bincount(pairs[:, 0], weights=outside[pairs[:, 1]], minlength=n_local)
     in_field = np.bincount(pairs[:, 0], weights=field[pairs[:, 1]], minlength=n_local) > 0
-    held = np.bincount(names[both & ~field[labels]], minlength=n_local)
-    near = cv2.dilate((mask & ~field[labels]).astype(np.uint8), _BOX) > 0
-    touched = np.bincount(names[near], minlength=n_local) > 0
+    left = mask & ~which(labels, mask, field)
+    held = np.bincount(names[both & left], minlength=n_local)
+    near = cv2.dilate(left.astype(np.uint8), _BOX) > 0
+    touched = np.bincount(names[near & local], minlength=n_local) > 0
     whole = (lost <= 0.25 * area) & (area >= params.local_gain * held)
     keep = ~touched | whole | in_field
     keep[0] = False
-    return np.asarray((mask & ~field[labels]) | keep[names])
+    return left | which(names, local, keep)

@@ -102,8 +102,7 @@ def explain(
 def _images(raster: Raster, baseline: Baseline, shade: Mapping[str, float]) -> tuple[Plane, Plane, Plane]:
     """Return both dates, (band, row, col), and the tints shadow may have in their bands."""
     names = [name for name in raster.bands if name in baseline.bands]
-    then, now = (np.stack([image.band(name) for name in names]) for image in (baseline, raster))
-    return then, now, tints_of(shade, names)
+    return baseline.select(names).centre, raster.select(names).data, tints_of(shade, names)
 
 
 def _tip(step: Step | None, height_px: float) -> Step | None:

@@ -62,7 +62,7 @@ def trim_shadows(
     if step is None or gsd_m > params.max_gsd_m or not labels.any():
         return labels
     names = [name for name in raster.bands if name in baseline.bands]
-    after, before = raster.select(names).data, np.stack([baseline.band(name) for name in names])
+    after, before = raster.select(names).data, baseline.select(names).centre
     tints = tints_of(shade or {}, names)[:1]
     tip = (step[0] * params.vehicle_height_m / gsd_m, step[1] * params.vehicle_height_m / gsd_m)
     margin = max(4, round(_MARGIN_M / gsd_m))

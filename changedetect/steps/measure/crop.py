@@ -87,7 +87,7 @@ def cut_objects(
 ) -> Iterator[tuple[int, Crop]]:
     """Yield each label with its crop, in their order; only those that may have a pixel `where`, if that is given."""
     bands = tuple(name for name in raster.bands if name in baseline.bands)
-    after, before = raster.select(bands).data, np.stack([baseline.band(name) for name in bands])
+    after, before = raster.select(bands).data, baseline.select(bands).centre
     valid = raster.valid & baseline.valid
     gsd_m = raster.grid.gsd_m
     free = score.band("free" if "free" in score.bands else "score")
