@@ -214,8 +214,11 @@ def pair_with(member: Member, reference: Member) -> Pairing:
 class References:
     """The reference made ready to be matched to, on each part and in each pairing a scene needs, read once each."""
 
-    def __init__(self, reference: Member, config: Config, keep: int = 3) -> None:
-        self._inputs = reference, config, keep
+    def __init__(self, members: Sequence[Member], reference: Member, config: Config, parts: int = 3) -> None:
+        self._inputs = members, reference, config, parts
+        others = [member for member in members if member.scene.id != reference.scene.id]
+        self.pairings = sorted(pairing for pairing in {pair_with(m, reference) for m in others} if pairing[1])
+        keep = parts * max(1, len(self.pairings))
         self._kept: Kept[tuple[Grid, Pairing], Reference] = Kept(partial(_prepare, reference, config), keep)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -225,6 +228,11 @@ class References:
         """Return the reference on a part of the grid."""
         return self._kept.of((grid, pairing))
 
+    def make_ready(self, grid: Grid) -> None:
+        """Make all that will be asked for on a part of the grid."""
+        for pairing in self.pairings:
+            self.of(grid, pairing)
+
 
 def _prepare(reference: Member, config: Config, key: tuple[Grid, Pairing]) -> Reference:
     grid, (factor, bands) = key
@@ -232,12 +240,11 @@ def _prepare(reference: Member, config: Config, key: tuple[Grid, Pairing]) -> Re
     return prepare_reference(raster, bands, config.register)
 
 
-def register_member(
-    piece: tuple[Grid, Member], reference: Member, config: Config, references: References | None = None
-) -> Member:
+def register_member(piece: tuple[Grid, Member], reference: Member, config: Config, references: References) -> Member:
     """Return the member with its warp to the reference on a part of the grid, or with the reason why it has none."""
     grid, member = piece
     if member.scene.id == reference.scene.id:
+        references.make_ready(grid)  # while the first of the others is read
         return replace(member, warp=Warp("reference"))
     reason = why_not_compared(member.scene, reference.scene) or _why_not_baseline(member, reference)
     if reason is not None:
@@ -250,8 +257,7 @@ def register_member(
     if moving.clear_fraction < MIN_CLEAR:
         return _unused(member, f"obscured: {moving.clear_fraction:.0%} of the area is clear")
     leaning = lean_px(View.of(member.scene), View.of(reference.scene), moving.grid.gsd_m)
-    ready = (references or References(reference, config)).of(grid, (factor, common))
-    warp = estimate_shift(moving, ready, config.register, leaning)
+    warp = estimate_shift(moving, references.of(grid, (factor, common)), config.register, leaning)
     return replace(member, warp=warp, reason=None if warp.usable else f"registration abstained: {warp.reason}")
 
 
@@ -283,7 +289,7 @@ def register_members(
     """
     parts = sample_parts(grid, config.register)
     local = replace(config, register=register.part_params(config.register)) if len(parts) > 1 else config
-    references = References(reference, local, keep=runner.workers + 1)
+    references = References(members, reference, local, parts=runner.workers + 1)
     work = partial(register_member, reference=reference, config=local, references=references)
     done = list(runner.map(work, [(part, member) for part in parts for member in members]))
     if len(parts) == 1:

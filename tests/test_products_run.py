@@ -21,7 +21,7 @@ from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered
 from changedetect.io.aoi_file import load_aoi
 from changedetect.pipeline import run
-from changedetect.stack import build_baseline, plan_members, register_member
+from changedetect.stack import References, build_baseline, plan_members, register_member
 
 SIDE = 160
 PLACE = Affine(10, 0, 500_000, 0, -10, 4_800_000)
@@ -189,5 +189,7 @@ def test_a_baseline_is_of_one_kind_of_numbers():
     aoi = Aoi("a", "A", Location("test"), load_area(), ("other",), [])
     grid = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 10.0)
     members = plan_members([scene("a", 0), scene("b", 1, unit="display")], grid, [True, True])
-    left_out = register_member((grid, members[1]), members[0], load_config(aoi))
+    left_out = register_member(
+        (grid, members[1]), members[0], load_config(aoi), References(members, members[0], load_config(aoi))
+    )
     assert left_out.reason == "left out of the baseline: its numbers are display, the reference's reflectance"
