@@ -101,3 +101,14 @@ def test_the_background_of_local_contrast_counts_as_false_alarms() -> None:
     assert asked is not None
     assert alone is not None
     assert asked > alone + 10
+
+
+def test_a_trench_of_which_a_spot_stands_out_is_no_field() -> None:
+    trench: Box = (slice(10, 110), slice(40, 56))
+    spot: Box = (slice(50, 58), slice(43, 51))
+    field: Box = (slice(10, 110), slice(30, 90))
+    for where, kept in ((trench, True), (field, False)):
+        score = score_of(score=[(where, 12.0)], free=[(where, 12.0)], local=[(spot, 8.0)], contrast=[(spot, 0.4)])
+        labels = found(score, image(), image((where, 0.2), (spot, 0.4)))
+        assert (labels[where] > 0).all() == kept
+        assert (labels[spot] > 0).all()

@@ -76,7 +76,11 @@ class DetectParams:
     """They replace what was found there of the score if they are larger by this factor and hold it: whole trenches
     for pieces."""
     local_calm_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
-    """An object of the score that does not stand out over this share is a field with something in it."""
+    """An object of the score that does not stand out over this share is a field with something in it ..."""
+    field_width_m: Annotated[float, Field(gt=0.0)] = 11.0
+    """... if it is somewhere broader than this, which no trench with its banks is, ..."""
+    local_least_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """... or else what does stand out is this share of it."""
     local_edge_gain: float = 0.3
     """Log ratio of the steepness of their outline, after over before: crowns and hedges were there before."""
     core_min_area_m2: Annotated[float, Field(ge=0.0)] = 27.0

@@ -50,7 +50,7 @@ def standing_out(
     old = _without_new_edges(found, steep, params)
     found = found & ~(old & ~roof_like(old, score.grid.gsd_m, params))
     calm = score.band("local") < params.local_grow_sigma
-    return with_local(mask, found, calm, params)
+    return with_local(mask, found, calm, score.grid.gsd_m, params)
 
 
 def _steepness(image: Baseline | Raster, usable: Mask) -> NDArray[np.float32]:
@@ -137,7 +137,14 @@ def _thin_lines(mask: Mask, gsd_m: float, params: DetectParams) -> Mask:
     return which(np.asarray(labels, np.int32), mask, thin)
 
 
-def with_local(mask: Mask, local: Mask, calm: Mask, params: DetectParams) -> Mask:
+def _broad(mask: Mask, labels: Labels, count: int, gsd_m: float, params: DetectParams) -> Mask:
+    """Return which labels hold a disc that is broader than a trench with its banks."""
+    inside = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    deep = 2.0 * inside * gsd_m > params.field_width_m
+    return np.asarray(np.bincount(labels[deep], minlength=count) > 0)
+
+
+def with_local(mask: Mask, local: Mask, calm: Mask, gsd_m: float, params: DetectParams) -> Mask:
     """Return the objects of the score and those of local contrast, the better of both where they overlap.
 
     `calm` is ground that does not stand out: of an object of the score that is mostly such, a field that changed, only
@@ -152,6 +159,8 @@ def with_local(mask: Mask, local: Mask, calm: Mask, params: DetectParams) -> Mas
     pairs = np.unique(np.stack([names[both], labels[both]], axis=1), axis=0)
     inside = np.bincount(labels[both], minlength=n_found)
     field = (inside > 0) & (np.bincount(labels[calm & mask], minlength=n_found) >= params.local_calm_share * found_area)
+    # A pixel or two of a trench that stand out more than the rest do not make a field of it.
+    field &= (inside >= params.local_least_share * found_area) | _broad(mask, labels, n_found, gsd_m, params)
     field[0] = False
     outside = np.where(field, 0, found_area - inside)
     lost = np.bincount(pairs[:, 0], weights=outside[pairs[:, 1]], minlength=n_local)
