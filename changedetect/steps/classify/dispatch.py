@@ -14,7 +14,7 @@ from pydantic import Field
 from changedetect.core.aoi import PRESENCES, TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
-from changedetect.steps.classify import ground, group, vessel
+from changedetect.steps.classify import ground, group, inside, vessel
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
@@ -136,6 +136,7 @@ def classify(
     if not len(detections) or not wanted:
         return geo_table([], DETECTION_COLUMNS, crs)
     if set(wanted) & set(ground.MARGINS):
+        detections = inside.look_inside(detections, raster)
         detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
     detections = detections.reset_index(drop=True)
     known = {"vessel": {"sea": sea}} if sea is not None else {}
@@ -179,9 +180,9 @@ def _places(detections: gpd.GeoDataFrame, zones: gpd.GeoDataFrame) -> list[tuple
     """Return, per detection, the classes wanted where it is and the smallest named zone that holds it."""
     points = detections.geometry.representative_point()
     area = zones.geometry.area.to_numpy()
-    inside = shapely.contains(zones.geometry.to_numpy()[None, :], points.to_numpy()[:, None])
+    holding = shapely.contains(zones.geometry.to_numpy()[None, :], points.to_numpy()[:, None])
     result = []
-    for holds in inside:
+    for holds in holding:
         targets = {name for row in np.flatnonzero(holds) for name in zones["targets"].iloc[row]}
         named = [row for row in np.flatnonzero(holds) if row > 0]
         smallest = min(named, key=lambda row: (area[row], row), default=None)

@@ -13,6 +13,7 @@ from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew
 from changedetect.steps.classify.dug import DugParams, is_dug
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
+from changedetect.steps.classify.inside import InsideParams, is_pit, is_row_of_like
 from changedetect.steps.classify.learned import as_values, describe_row
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ class GroundParams:
     """What a new building is like whose colour tells nothing."""
     dug: DugParams = field(default_factory=DugParams)
     """What no trench lacks where pixels show its floor."""
+    inside: InsideParams = field(default_factory=InsideParams)
+    """What pits and rows of vehicles look like inside."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
     """Reach within which other candidates are company: a section's position, a row of huts."""
     evidence_sigma: Annotated[float, Field(gt=0.0)] = 10.0
@@ -292,6 +295,10 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
         named = dict(zip(forest.classes, map(float, chances), strict=True))
         if is_covered_anew(table[i], params.cover):
             named["hut"] = max(named["hut"], params.cover.chance)
+        if is_pit(table[i], params.inside):
+            named = dict.fromkeys(named, 0.0) | {"trench": max(named["trench"], params.inside.pit_chance)}
+        elif is_row_of_like(table[i], params.inside):
+            named = dict.fromkeys(named, 0.0) | {"equipment": max(named["equipment"], params.inside.row_chance)}
         # What is told of vehicles and trenches stands: they throw shadows too.
         if max(named[rule] for rule in MARGINS) < params.min_chance and is_newly_built(table[i], params.built):
             named["hut"] = params.built.chance
@@ -301,6 +308,8 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
 
 def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
     """Return whether size, green, shadow or the lack of a floor rules a class out, whatever was learned."""
+    if name == "trench" and is_pit(row, params.inside):
+        return False
     if row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin:
         return True
     if name == "trench" and not is_dug(row, params.dug):

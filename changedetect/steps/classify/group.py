@@ -124,6 +124,7 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     length, width, orientation = _rectangle(geometry)
     features |= {
         "group_parts": float(len(parts)),
+        "part_fill": features["fill"],
         "rect_length_m": length,
         "rect_width_m": width,
         "fill": float(areas.sum()) / max(length * width, 1e-9),
