@@ -18,6 +18,7 @@ from changedetect.steps.classify import ground, group, inside, vessel
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
+from changedetect.steps.classify.spread import spread_outlines
 from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def classify(
         if decided is not None and (decided["class"] != "other" or _differs(row, params)):
             rows.append(row | sides_of(decided["class"], row) | decided | {"zone": places[i][1], "change_id": None})
             rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
-    return geo_table(rows, DETECTION_COLUMNS, crs)
+    return spread_outlines(geo_table(rows, DETECTION_COLUMNS, crs), raster, baseline, params.ground.group_gap_m)
 
 
 def _propose(
