@@ -7,7 +7,7 @@ from shapely.geometry import box
 
 from changedetect.steps.classify.airframe import Pose
 from changedetect.steps.classify.apron import ApronParams, add_parked, find_paved, look_at_pavement
-from changedetect.steps.classify.pose import draw_pose, left_over, refine
+from changedetect.steps.classify.pose import draw_pose, left_over, look_around, refine
 
 GRID = grid(px=60)
 PARAMS = ApronParams()
@@ -65,9 +65,9 @@ def test_a_tan_apron_under_noise_is_pavement_and_soil_is_none():
 
 @pytest.mark.parametrize("true", [FIGHTER, LORRY])
 def test_fitted_poses_tell_a_fighter_from_a_lorry(true):
-    body, shadow = draw_pose(true, (24, 24), FRAME)
+    body, shadow, sides = draw_pose(true, (24, 24), FRAME)
     noise = 0.005 * np.random.default_rng(2).standard_normal(body.shape)
-    change = np.asarray(-0.4 * body - 0.5 * shadow + noise, np.float32)
+    change = np.asarray(-0.4 * body - 0.5 * shadow + 0.3 * sides + noise, np.float32)
     weight = np.ones_like(change)
     starts = [Pose(name, 12, 12, 30.0, 14.0, breadth, 1.6) for name, breadth in (("delta", 0.7), ("swept", 0.8))]
     left, _ = refine(change, weight, starts, FRAME, (11.0, 80.0))
@@ -76,10 +76,22 @@ def test_fitted_poses_tell_a_fighter_from_a_lorry(true):
     assert min(left, left_box) < 0.5 * max(left, left_box)
 
 
-def test_a_shadow_is_no_deeper_than_a_full_one():
-    body, shadow = np.array([[1.0, 0.0]], np.float32), np.array([[0.0, 1.0]], np.float32)
-    change = np.array([[0.0, -1.0]], np.float32)
-    assert left_over(change, np.ones_like(change), (body, shadow)) == pytest.approx(0.04)
+def test_a_shadow_is_no_deeper_than_a_full_one_and_the_sunny_side_no_darker_than_the_other():
+    body, shadow, sides = np.eye(3, dtype=np.float32)[:, None, :]
+    weight = np.ones_like(body)
+    assert left_over(-shadow, weight, (body, shadow, sides)) == pytest.approx(0.04)
+    assert left_over(0.5 * sides, weight, (body, shadow, sides)) == pytest.approx(0.0, abs=1e-9)
+    assert left_over(-0.5 * sides, weight, (body, shadow, sides)) == pytest.approx(0.25)
+
+
+def test_sides_are_lit_from_the_sun_and_the_back_throws_its_shadow_on_the_wings():
+    north = Pose("box", 11.5, 11.5, 90.0, 18.0, 9.0, 3.0)
+    body, shadow, sides = draw_pose(north, (24, 24), (3.0, (180.0, 45.0)))
+    assert sides[13].sum() > 1.0 > -1.0 > sides[9].sum()
+    assert shadow[body > 0.9].max() < 0.1
+    body, shadow, _ = draw_pose(Pose("swept", 31.5, 31.5, 0.0, 60.0, 1.0, 6.0), (64, 64), (1.0, (90.0, 45.0)))
+    lit, shaded = body[25:31, 38:43] > 0.9, body[25:31, 22:27] > 0.9
+    assert shadow[25:31, 22:27][shaded].max() > 0.6 > 0.1 > shadow[25:31, 38:43][lit].max()
 
 
 def test_no_start_gives_no_pose():
@@ -89,6 +101,16 @@ def test_no_start_gives_no_pose():
 def test_fighters_turned_to_any_side_are_drawn_with_the_same_area():
     areas = [float(draw_pose(fighter_at(turn), (24, 24), FRAME)[0].sum()) for turn in (0.0, 33.0, 90.0)]
     assert max(areas) < 1.1 * min(areas)
+
+
+def test_starts_are_sought_nose_to_tail_and_at_other_lengths():
+    body, shadow, _ = draw_pose(FIGHTER, (24, 24), FRAME)
+    change, weight = np.asarray(0.6 * body - 0.5 * shadow, np.float32), np.ones((24, 24), np.float32)
+    wrong = Pose("delta", 12.3, 11.6, 220.0, 12.5, 0.66, 1.4)
+    around = look_around(change, weight, [wrong], FRAME)
+    assert len(around) == 2
+    assert around[0].turn_deg == pytest.approx(400.0)
+    assert abs(around[0].length_m - 17.3) < 2.5
 
 
 def fighter_at(turn_deg: float) -> Pose:

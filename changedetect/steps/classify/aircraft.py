@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cv2
@@ -15,7 +15,7 @@ from rasterio.features import rasterize
 from changedetect.steps.classify.airframe import fit_best, lengths_between, make_bank
 from changedetect.steps.classify.apron import ApronParams, look_at_pavement
 from changedetect.steps.classify.patch import proposal, proposals, ramp, smallest_box
-from changedetect.steps.classify.pose import support_of
+from changedetect.steps.classify.pose import body_of, support_of
 from changedetect.steps.classify.sun import sun_over
 from changedetect.steps.classify.wings import SIDES_PX, fit_outline, grown, measure_pose, squared
 
@@ -102,9 +102,16 @@ class AircraftParams:
     have 0.3 to 2, edges of clouds, shadows and wet ground -0.4 to 0.2, whatever their area."""
     refined_floor: Share = 0.01
     """Share of the squared change that no template explains: engines, glass, stains."""
-    refined_weights: tuple[float, float, float] = (-1.0, 3.5, 4.5)
+    refined_weights: tuple[float, float, float] = (-1.5, 6.0, 1.5)
     """Logistic law where poses were fitted: constant, advantage over a fitted box, area of the change. Lorries have
-    advantages of -1 to 0.1 and 50 to 130 m2, aircraft 0.1 to 2 and 110 m2 and more."""
+    advantages of -1 to 0.2 and 50 to 130 m2, aircraft 0.1 to 2 and 85 m2 and more."""
+    least_area_m2: Positive = 45.0
+    """Area of the change, evened out, of the smallest aircraft: fighters have 75 m2 and more, cars 10 to 40."""
+    shortest_m: tuple[float, float] = (11.0, 12.5)
+    """Fitted lengths between which aircraft come to be likely: lorries of 11 m are fitted by the shortest wings."""
+    least_filled: tuple[float, float] = (0.35, 0.6)
+    """Area of the change over that of a fitted aircraft: below the first it is none, from the second it may be.
+    Aircraft and their shadows have 0.7 to 4; large ones fitted to wisps and to rims of things 0.1 to 0.5."""
     part_share: Share = 0.5
     """Outlines that lie by more than this under a larger one's aircraft are parts of it."""
     min_snr: Positive = 2.2
@@ -251,8 +258,47 @@ def _window(apron: Apron, name: int, margin_m: float) -> tuple[slice, slice]:
     return rows, slice(max(math.floor(left - reach), 0), max(min(math.ceil(right + reach), n_cols), 0))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """The change in and around one outline."""
+
+    patch: Plane
+    """(row, col) over the ground around, 0 where unknown and where other outlines lie."""
+    inside: Mask
+    near: Mask
+    """The outline and the pixels beside it."""
+    noise: float
+    snr: float
+    length_m: float
+    low_m: float
+    high_m: float
+    """Shortest and longest aircraft that it may be."""
+
+
 def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: AircraftParams) -> Evidence | None:
     """Return how aircraft, and how boxes, fit the change in and around one outline."""
+    cut = _cut_out(name, apron, window, params)
+    seen = None if cut is None or cut.high_m < params.min_length_m else _weigh_whole(cut, apron, params)
+    if cut is None or seen is None:
+        return None
+    if seen.spread[2] < params.least_area_m2 or seen.explained < params.least_explained[0]:
+        return None
+    several = len(seen.supports) > 1
+    longest = params.refine_m if several else params.max_length_m
+    if apron.gsd_m > params.refine_gsd_m or cut.length_m > longest:
+        return seen
+    refined = fit_outline(cut.patch, cut.inside, apron, window, (cut.low_m, cut.length_m, cut.noise), params)
+    if refined is None:
+        return seen
+    over_box, explained, pose = refined
+    if several and explained < seen.explained:
+        return seen
+    support = support_of(pose, cut.patch.shape, (apron.gsd_m, apron.sun_deg))
+    return replace(seen, explained=explained, refined=over_box, supports=(support,), pose=pose)
+
+
+def _cut_out(name: int, apron: Apron, window: tuple[slice, slice], params: AircraftParams) -> Cut | None:
+    """Return the change around one outline; None where no ground is seen or nothing stands out from it."""
     inside, change = apron.names[window] == name, apron.change[window]
     ground = (apron.names[window] == 0) & apron.valid[window]
     if ground.sum() < 12:
@@ -267,47 +313,42 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     whole = apron.sizes > params.scrap_share * apron.sizes[name]
     others = whole[apron.names[window]] & ~inside & (apron.names[window] > 0)
     patch = np.where(apron.valid[window] & ~(others & ~near), change - level, 0.0).astype(np.float32)
-    longest = max(patch.shape)
     length_m, width_m, _ = smallest_box(inside, apron.gsd_m)
     low = max(params.min_length_m, 0.55 * min(length_m, 1.7 * width_m))
-    high = min(1.25 * length_m, params.max_length_m)
-    coarser = max(1, round(high / apron.gsd_m / params.template_px))
-    side = next((n for n in SIDES_PX if n * coarser >= longest + 0.5 * high / apron.gsd_m), None)
-    if side is None or high < params.min_length_m:
+    return Cut(patch, inside, near, noise, snr, length_m, low, min(1.25 * length_m, params.max_length_m))
+
+
+def _weigh_whole(cut: Cut, apron: Apron, params: AircraftParams) -> Evidence | None:
+    """Return the evidence of templates on whole pixels; None where the outline is too long for them."""
+    longest = max(cut.patch.shape)
+    coarser = max(1, round(cut.high_m / apron.gsd_m / params.template_px))
+    side = next((n for n in SIDES_PX if n * coarser >= longest + 0.5 * cut.high_m / apron.gsd_m), None)
+    if side is None:
         return None
-    square, where = squared(patch, near, side, coarser)
+    square, where = squared(cut.patch, cut.near, side, coarser)
     key = (apron.gsd_m * coarser, side, apron.sun_deg)
-    banks = [make_bank("aircraft", length, *key) for length in lengths_between(low, high)]
-    fits = _fit_all(square, where, banks, params)
-    if fits and length_m < params.touching_reach * fits[0].length_m:
-        fits = fits[:1]
+    fits = _fit_all(
+        square, where, [make_bank("aircraft", m, *key) for m in lengths_between(cut.low_m, cut.high_m)], params
+    )
     if not fits:
         return None
-    boxes = [make_bank("box", length, *key) for length in lengths_between(max(4.0, 0.25 * length_m), 1.2 * length_m)]
-    box = fit_best(square, where, boxes)
+    if cut.length_m < params.touching_reach * fits[0].length_m:
+        fits = fits[:1]
+    sizes = lengths_between(max(4.0, 0.25 * cut.length_m), 1.2 * cut.length_m)
+    box = fit_best(square, where, [make_bank("box", length, *key) for length in sizes])
     support = where | np.logical_or.reduce([fit.support for fit in fits])
     total = float(np.sum(square[support] ** 2))
-    floor = 0.02 * total + noise**2 * float(support.sum()) / coarser**2
+    floor = 0.02 * total + cut.noise**2 * float(support.sum()) / coarser**2
     left = max(total - fits[0].gain, 0.0) + floor
     left_box = max(total - (box.gain if box else 0.0), 0.0) + floor
-    explained = sum(fit.gain for fit in fits) / max(total, 1e-12)
-    supports = tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits)
-    refined = None
-    if len(fits) == 1 and apron.gsd_m <= params.refine_gsd_m and length_m <= params.max_length_m:
-        refined = fit_outline(patch, inside, apron, window, (low, length_m, noise), params)
-    if refined is not None:
-        explained = refined[1]
-        supports = (support_of(refined[2], patch.shape, (apron.gsd_m, apron.sun_deg)),)
     return Evidence(
-        explained,
-        math.log(left_box / left),
-        fits[0].length_m / apron.gsd_m,
-        _spread(patch * near, apron.gsd_m, params),
-        snr,
-        None if refined is None else refined[0],
-        supports,
-        None if refined is None else refined[2],
-        length_m,
+        explained=sum(fit.gain for fit in fits) / max(total, 1e-12),
+        over_box=math.log(left_box / left),
+        length_px=fits[0].length_m / apron.gsd_m,
+        spread=_spread(cut.patch * cut.near, apron.gsd_m, params),
+        snr=cut.snr,
+        supports=tuple(fit.support.repeat(coarser, axis=0).repeat(coarser, axis=1) for fit in fits),
+        outline_m=cut.length_m,
     )
 
 
@@ -351,6 +392,9 @@ def chance(seen: Evidence, params: AircraftParams) -> float:
         doubt *= ramp(seen.explained, *params.refined_explained)
         constant, advantage, area = params.refined_weights
         value = constant + advantage * _within(seen.refined, 1.0) + area * _within(math.log(area_m2 / 110.0), 0.8)
+        if seen.pose is not None:
+            doubt *= ramp(area_m2 / body_of(seen.pose, 1.0).area, *params.least_filled)
+            doubt *= ramp(seen.pose.length_m, *params.shortest_m)
         if seen.outline_m > params.refine_m:
             doubt *= ramp(seen.refined, *params.least_advantage)
         return doubt / (1.0 + math.exp(-value))

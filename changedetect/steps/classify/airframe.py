@@ -33,6 +33,10 @@ WINGS: dict[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]]
 }
 """Wing and tailplane as shares of the length behind the middle (leading edge at root and tip, trailing edge at tip and
 root), and spans as shares of the length."""
+TAILPLANES = {"swept": 0.4, "straight": 0.4, "delta": 0.6}
+"""Span of the tailplane as a share of the wings': 0.33 to 0.4 of transports, 0.6 to 0.7 of fighters."""
+WING_HEIGHT = 0.6
+"""Height of wings over that of the back."""
 LONGEST_DELTA_M = 30.0
 """Fighters and bombers with delta wings are no longer; what longer triangles fit are edges of clouds."""
 ASPECTS = (1.0, 1.6, 2.5, 4.5)
@@ -131,7 +135,6 @@ def _draw_all(family: str, length_m: float, gsd_m: float, sun_deg: tuple[float, 
         for j, turn in enumerate(turns):
             away_m = shadow_reach_m(height, sun_deg)
             draw_parts(fine[:, k * len(turns) + j], shape, float(turn), (gsd_m, away_m), (size // 2, size // 2))
-    fine[1][fine[0] > 0] = 0
     # one tall image instead of many: the margin around each is wider than the blur
     tall = fine.reshape(-1, size * FINE)
     shares = cv2.resize(tall, (size, len(tall) // FINE), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -218,7 +221,7 @@ def _outline(wing: str, length_m: float, span_share: float) -> list[NDArray[np.f
     half, body, tip = 0.5 * length_m, 0.055 * length_m, 0.5 * span_share * length_m
     fuselage = [(0, -half), (body, -0.8 * half), (body, 0.5 * half), (0.3 * body, half)]
     parts = [fuselage + [(-x, y) for x, y in reversed(fuselage)]]
-    for (root_in, tip_in, tip_out, root_out), reach in ((panel, tip), (tail, 0.4 * tip)):
+    for (root_in, tip_in, tip_out, root_out), reach in ((panel, tip), (tail, TAILPLANES[wing] * tip)):
         flat = [(0, root_in), (reach, tip_in), (reach, tip_out), (0, root_out)]
         parts += [[(s * x, y * length_m) for x, y in flat] for s in (1, -1)]
     return [np.asarray(part, np.float64) for part in parts]
@@ -244,14 +247,16 @@ def draw_parts(
     frame: tuple[float, tuple[float, float]],
     at_px: tuple[float, float],
 ) -> None:
-    """Draw a body and the ground that its shadow sweeps, (2, row, col), `FINE` cells per pixel.
+    """Draw a body and what its shadow sweeps, (2, row, col), `FINE` cells per pixel.
+
+    Wings lie lower than the back: their shadow is shorter, and the back throws its own on them.
 
     Parameters
     ----------
     fine : ndarray
         (2, row, col) uint8, 0; gets 255.
     parts : list of ndarray
-        From `parts_of`.
+        From `parts_of`, the body first.
     turn_deg : float
         Clockwise.
     frame : tuple
@@ -264,13 +269,22 @@ def draw_parts(
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     origin = (np.array([at_px[1], at_px[0]]) + 0.5) * FINE - 0.5
     away = np.asarray(away_m) / gsd_m * FINE
-    for part in parts:
-        points = np.asarray(part @ turn / gsd_m * FINE + origin, np.float32)
+    placed = [np.asarray(part @ turn / gsd_m * FINE + origin, np.float32) for part in parts]
+    if away.any():
+        for k, points in enumerate(placed):
+            _sweep(fine[1], points, away if k == 0 else WING_HEIGHT * away)
+    for points in placed:
         cv2.fillPoly(fine[0], [_fixed(points)], 255, shift=4)
-        if away.any():
-            # parts are convex: what one sweeps is the hull of its first and last place
-            swept = cv2.convexHull(np.concatenate([points, points + away.astype(np.float32)]))
-            cv2.fillPoly(fine[1], [_fixed(swept)], 255, shift=4)
+    fine[1][fine[0] > 0] = 0
+    if away.any() and len(placed) > 1:
+        _sweep(fine[1], placed[0], (1.0 - WING_HEIGHT) * away)
+        cv2.fillPoly(fine[1], [_fixed(placed[0])], 0, shift=4)
+
+
+def _sweep(shadow: NDArray[np.uint8], points: NDArray[np.float32], away: NDArray[np.float64]) -> None:
+    # parts are convex: what one sweeps is the hull of its first and last place
+    swept = cv2.convexHull(np.concatenate([points, points + away.astype(np.float32)]))
+    cv2.fillPoly(shadow, [_fixed(swept)], 255, shift=4)
 
 
 def _fixed(points: NDArray[Any]) -> NDArray[np.int32]:

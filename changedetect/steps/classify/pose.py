@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float32]
     Mask = NDArray[np.bool_]
 
-_CALLS = 160
+MOST_LIT = 1.0
+"""Change of brightness across a body per pixel: round backs and walls are lit from one side."""
+_CALLS = 120
 """Most templates drawn for one fit; what is left hardly falls after 100 to 150."""
+_AROUND = tuple((ratio, along) for ratio in (0.85, 1.0, 1.2, 1.45) for along in (-0.15, 0.0, 0.15))
+"""Other lengths and places along a pose to start from."""
+_STARTS = 4
+"""Of these, so many are fitted."""
 _UNITS = (1.0, 1.0, 15.0, 0.2, 0.2, 0.3)
 """Steps of row and column (pixels), turn (degrees), and logarithms of length, breadth and height."""
 _SPANS = {"swept": (0.7, 1.2), "straight": (0.85, 1.5), "delta": (0.5, 0.8)}
@@ -88,14 +94,40 @@ def _may_be_lorry(pose: Pose) -> bool:
 
 
 def best_start(
-    change: Plane, weight: Plane, starts: Iterable[Pose], frame: tuple[float, tuple[float, float] | None]
+    change: Plane,
+    weight: Plane,
+    starts: Iterable[Pose],
+    frame: tuple[float, tuple[float, float] | None],
+    n: int = 1,
 ) -> tuple[Pose, ...]:
-    """Return the one pose of `starts` that leaves least as it stands; arguments as of `refine`."""
+    """Return the `n` poses of `starts` that leave least as they stand; other arguments as of `refine`."""
 
     def left(pose: Pose) -> float:
         return left_over(change, weight, draw_pose(pose, change.shape, frame))
 
-    return tuple(sorted(starts, key=left)[:1])
+    return tuple(sorted(starts, key=left)[:n])
+
+
+def look_around(
+    change: Plane, weight: Plane, starts: Iterable[Pose], frame: tuple[float, tuple[float, float] | None]
+) -> tuple[Pose, ...]:
+    """Return the best few of each pose, heading either way, at other lengths and places along it.
+
+    In whole pixels a nose is as dim as a tail, and the bright part of a fighter is taken for all of it.
+    """
+    around: list[Pose] = []
+    for pose in starts:
+        for way in (0.0, 180.0):
+            turned = [_moved(replace(pose, turn_deg=pose.turn_deg + way), *by, frame[0]) for by in _AROUND]
+            around += best_start(change, weight, turned, frame)
+    return best_start(change, weight, around, frame, _STARTS)
+
+
+def _moved(pose: Pose, ratio: float, along: float, gsd_m: float) -> Pose:
+    """Return a pose longer by a factor, and moved ahead by a share of its length."""
+    ahead_px, angle = along * pose.length_m / gsd_m, math.radians(pose.turn_deg)
+    row, col = pose.row - ahead_px * math.cos(angle), pose.col + ahead_px * math.sin(angle)
+    return replace(pose, length_m=ratio * pose.length_m, height_m=ratio * pose.height_m, row=row, col=col)
 
 
 def put_wings_on(body: Pose) -> tuple[Pose, ...]:
@@ -148,14 +180,16 @@ def _refine_one(
 
 def draw_pose(
     pose: Pose, shape: tuple[int, ...], frame: tuple[float, tuple[float, float] | None]
-) -> tuple[Plane, Plane]:
-    """Return the shares of each pixel that a pose's body and its shadow cover, (row, col) each, as a sensor blurs."""
+) -> tuple[Plane, Plane, Plane]:
+    """Return how a pose's body and its shadow cover each pixel, and the light on its sides, as a sensor blurs.
+
+    Each (row, col): two shares, 0 to 1; sides that face the sun are positive, those that turn away negative.
+    """
     gsd_m, sun_deg = frame
     rows, cols = shape
     parts, _ = parts_of(pose.family, pose.length_m, pose.breadth)
     fine = np.zeros((2, rows * FINE, cols * FINE), np.uint8)
     draw_parts(fine, parts, pose.turn_deg, (gsd_m, shadow_reach_m(pose.height_m, sun_deg)), (pose.row, pose.col))
-    fine[1][fine[0] > 0] = 0
     body, shadow = (
         cv2.GaussianBlur(
             cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255),
@@ -164,24 +198,32 @@ def draw_pose(
         )
         for plane in fine
     )
-    return np.asarray(body, np.float32), np.asarray(shadow, np.float32)
+    sides = np.zeros_like(body)
+    if sun_deg is not None:
+        down, right = np.gradient(body)
+        sides = down * math.cos(math.radians(sun_deg[0])) - right * math.sin(math.radians(sun_deg[0]))
+    return np.asarray(body, np.float32), np.asarray(shadow, np.float32), np.asarray(sides, np.float32)
 
 
-def left_over(change: Plane, weight: Plane, drawn: tuple[Plane, Plane]) -> float:
-    """Return the weighted squares that a body and a shadow, no deeper than a full one, leave of a change."""
-    body, shadow = (plane.astype(np.float64) for plane in drawn)
-    held, shaded = weight * body, weight * shadow
-    tt, ts, ss = float((held * body).sum()), float((held * shadow).sum()), float((shaded * shadow).sum())
-    on_body, on_shadow = float((held * change).sum()), float((shaded * change).sum())
-    b = (tt * on_shadow - ts * on_body) / max(tt * ss - ts * ts, 1e-9) if ss > 1e-6 else 0.0
-    b = min(max(b, DEEPEST_SHADOW), 0.0)
-    a = (on_body - b * ts) / max(tt, 1e-9)
-    return float((weight * (change - a * body - b * shadow) ** 2).sum())
+def left_over(change: Plane, weight: Plane, drawn: tuple[Plane, Plane, Plane]) -> float:
+    """Return the weighted squares that a body, its lit sides and a shadow leave of a change.
+
+    The shadow is no deeper than a full one, sides that face the sun are no darker than those that turn away.
+    """
+    planes = np.stack([plane.ravel() for plane in drawn]).astype(np.float64)
+    held = planes * weight.ravel()
+    gram, on = held @ planes.T, held @ change.ravel().astype(np.float64)
+    gram[np.diag_indices(3)] += 1e-9
+    _, deep, lit = np.linalg.solve(gram, on)
+    deep, lit = min(max(deep, DEEPEST_SHADOW), 0.0), min(max(lit, 0.0), MOST_LIT)
+    level = (on[0] - gram[0, 1] * deep - gram[0, 2] * lit) / gram[0, 0]
+    rest = change.ravel() - np.array([level, deep, lit]) @ planes
+    return float((weight.ravel() * rest**2).sum())
 
 
 def support_of(pose: Pose, shape: tuple[int, ...], frame: tuple[float, tuple[float, float] | None]) -> Mask:
     """Return where a pose's body or its shadow lies, (row, col)."""
-    body, shadow = draw_pose(pose, shape, frame)
+    body, shadow, _ = draw_pose(pose, shape, frame)
     return np.asarray((body > 0.25) | (shadow > 0.4))
 
 

@@ -11,9 +11,11 @@ from affine import Affine
 from shapely import affinity
 
 from changedetect.steps.classify.airframe import fit_best, lengths_between, make_bank
-from changedetect.steps.classify.pose import best_start, body_of, put_wings_on, refine
+from changedetect.steps.classify.pose import best_start, body_of, look_around, put_wings_on, refine
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from changedetect.steps.classify.aircraft import AircraftParams, Apron
@@ -45,9 +47,9 @@ def fit_outline(
     if side is None:
         return None
     square, where = squared(patch, grown(inside, 1), side, 1)
-    reach = grown(inside, round(params.margin_m / apron.gsd_m)) & apron.valid[window]
     # what the patch has as zero belongs to others, or is not known
-    weight = (reach & (patch != 0)).astype(np.float32)
+    near = grown(inside, round(params.margin_m / apron.gsd_m)) & apron.valid[window]
+    weight = (near & (patch != 0)).astype(np.float32)
     frame = (apron.gsd_m, apron.sun_deg)
     found = []
     for family, lengths in (("aircraft", (low, high)), ("box", (4.0, max(18.0, 1.2 * length_m)))):
@@ -56,8 +58,7 @@ def fit_outline(
         limits = (params.min_length_m, params.max_length_m)
         if first is None:
             return None
-        starts = first.poses if small else best_start(patch, weight, first.poses, frame)
-        best = refine(patch, weight, starts, frame, limits)
+        best = refine(patch, weight, _starts(first.poses, small, patch, weight, frame), frame, limits)
         if best is None:
             return None
         found.append(best)
@@ -69,6 +70,13 @@ def fit_outline(
     floor = params.refined_floor * total + noise**2 * float(weight.sum())
     share = 1.0 - left / max(total, 1e-12)
     return math.log((left_box + floor) / (left + floor)), share, pose
+
+
+def _starts(poses: Sequence[Pose], small: bool, patch: Plane, weight: Plane, frame: Any) -> Sequence[Pose]:
+    """Return what to fit from: of a long outline the best pose, of a small one boxes, or aircraft around each."""
+    if not small:
+        return best_start(patch, weight, poses, frame)
+    return poses if poses and poses[0].family == "box" else look_around(patch, weight, poses, frame)
 
 
 def grown(mask: Mask, reach_px: int) -> Mask:
