@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from changedetect.core.raster import Raster
 
 _TUKEY = 4.685
+_SETTLED = 1e-4
+"""A line is found when its last round moved gain and offset by less than this, in spreads of the sample."""
 _RELATIVE_SCATTER = 0.06
 """Scatter of unchanged ground about its line, relative to its brightness: at most this is noise."""
 _DARKEST = 0.06
@@ -226,9 +228,12 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64], iterations: int) -
         suu, svv, suv = weight @ (du * du), weight @ (dv * dv), weight @ (du * dv)
         if suu <= 0 or svv <= 0 or suv <= 0:
             return 1.0, 0.0, 0.0
+        last = gain, offset
         gain = float((svv - suu + np.sqrt((svv - suu) ** 2 + 4 * suv * suv)) / (2 * suv))
         offset = float(mean_v - gain * mean_u)
         correlation = float(suv / np.sqrt(suu * svv))
+        if abs(gain - last[0]) + abs(offset - last[1]) < _SETTLED:
+            break
     # The weights raise the correlation of what is left; what the whole sample shares is the honest figure.
     shared = float(np.corrcoef(u, v)[0, 1])
     return gain * spread_y / spread_x, offset * spread_y, max(shared, correlation if total > 0.6 * u.size else 0.0)

@@ -44,6 +44,8 @@ def test_display_numbers_are_fitted_too() -> None:
     moved = Raster.make(np.round(place * 0.7 + 12), make_grid(), ("red", "green", "blue"), "display")
     gain = estimate_gain(moved, reference, NormalizeParams())
     np.testing.assert_allclose(gain.gain, 1 / 0.7, rtol=0.03)
+    longer = estimate_gain(moved, reference, NormalizeParams(iterations=100))
+    assert longer == gain, "it had settled"
 
 
 def test_too_few_shared_pixels_give_the_identity_and_say_so() -> None:

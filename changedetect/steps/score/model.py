@@ -33,6 +33,8 @@ _TYPICAL_REFLECTANCE = 0.12  # median of land in the visible: other units are br
 _PSF_CHOICES = (("before", 0.4), ("before", 0.6), ("before", 0.8), ("before", 1.0), ("after", 0.6), ("after", 0.9))
 _PSF_TILE_PX = 512
 _PSF_GAIN = 0.97  # a match must leave less than this of the unmatched residual
+_SETTLED = 1e-3
+"""A regression ends when its last round moved what it predicts by less than this share of what it leaves, rms."""
 _TRIM = 9.0
 _SHRINK = 0.1
 _MOST_UPSCALE = 1 / 0.7
@@ -196,12 +198,15 @@ def _robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matr
     ridge = 1e-6 * np.eye(len(size))
     fit: Matrix = np.zeros(len(size))
     weight = np.ones_like(target)
+    moments = scaled @ scaled.T / target.size
     for _ in range(iterations):
-        weighted = scaled * weight
+        weighted, last = scaled * weight, fit
         total = max(float(weight.sum()), 1e-9)
         fit = np.asarray(np.linalg.solve(weighted @ scaled.T / total + ridge, weighted @ target / total), np.float64)
         left = target - fit @ scaled
         spread = max(1.4826 * float(median(np.abs(left))), 1e-9)
+        if (fit - last) @ moments @ (fit - last) < (_SETTLED * spread) ** 2:
+            break
         weight = np.clip(1 - (left / (_TUKEY * spread)) ** 2, 0, None) ** 2
     return np.asarray(fit / size)
 
