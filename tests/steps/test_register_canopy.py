@@ -9,7 +9,7 @@ from changedetect.core.raster import Raster
 from changedetect.steps.explain import View, lean_px
 from changedetect.steps.register.canopy import SIDE, canopy_at, map_canopy, merge_canopies
 from changedetect.steps.register.field import Ties, fit_field
-from changedetect.steps.register.heights import Tall, fit_ground, fit_seen_ground, trust_less
+from changedetect.steps.register.heights import Tall, fit_ground, fit_seen_ground, see_tall, trust_less
 
 INTERVALS, TIES = (12, 12), 20
 STEP_PX = (0.12, -0.16)
@@ -135,8 +135,21 @@ def test_ties_under_crowns_count_less_along_the_lean_alone():
     assert trusted.value is ties.value
 
 
-@pytest.mark.parametrize("tall", [edge_wood((0.01, 0.0)), Tall(STEP_PX, np.zeros((SIDE, SIDE), np.float32))])
-def test_views_that_are_alike_and_open_ground_change_nothing(tall):
+@pytest.mark.parametrize("step_px", [None, (0.01, 0.0), (0.0, -0.019)])
+def test_no_woods_are_looked_for_where_views_move_a_tree_by_less_than_a_third_of_a_pixel(step_px):
+    assert see_tall(scene_of(), None, step_px) is None
+
+
+def test_woods_of_either_date_are_tall():
+    other = np.ones((SIDE, SIDE), np.float32)
+    tall = see_tall(scene_of(), other, (-0.016, 0.012))
+    assert tall.towards == pytest.approx((-0.8, 0.6))
+    assert tall.canopy.tolist() == other.tolist()
+    assert see_tall(scene_of(gsd_m=3.0), None, (-0.016, 0.012)) is None
+
+
+def test_open_ground_changes_nothing():
+    tall = Tall(STEP_PX, np.zeros((SIDE, SIDE), np.float32))
     ties = make_ties(height_m=0.0)
     fit = fit_field(ties, INTERVALS)
     assert trust_less(ties, tall) is ties

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from changedetect.core.results import Warp
-from changedetect.steps.register.canopy import map_canopy, merge_canopies
 from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import (
@@ -27,7 +26,15 @@ from changedetect.steps.register.field import (
     near_penalties,
     predict_sigma,
 )
-from changedetect.steps.register.heights import Lean, Tall, fit_ground, fit_seen_ground, stand_on_ground, trust_less
+from changedetect.steps.register.heights import (
+    Lean,
+    Tall,
+    fit_ground,
+    fit_seen_ground,
+    see_tall,
+    stand_on_ground,
+    trust_less,
+)
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels, whole_features
 from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
 from changedetect.steps.register.windows import (
@@ -148,7 +155,7 @@ def estimate_shift(
     start = _lock(views[0], reference, params, trace)
     if isinstance(start, str):
         return trace.abstain(start)
-    found = _refine(views, reference, start, params, trace, _what_is_tall(moving, reference, step_px))
+    found = _refine(views, reference, start, params, trace, see_tall(moving, reference.canopy, step_px))
     if isinstance(found, str):
         return trace.abstain(found)
     return _grade(*found, grid, params, trace)
@@ -250,11 +257,6 @@ def _start_field(ties: WindowTies, affine: NDArray[np.float64], factor: int, sha
     return fit_field(
         Ties(ties.position * factor / size, ties.value * factor, info, group), (4, 4), penalties=_START_PENALTIES
     ).field
-
-
-def _what_is_tall(moving: Raster, reference: Reference, step_px: tuple[float, float] | None) -> Tall | None:
-    canopy = None if step_px is None else merge_canopies(map_canopy(moving), reference.canopy)
-    return None if canopy is None or step_px is None else Tall(step_px, canopy)
 
 
 def _refine(

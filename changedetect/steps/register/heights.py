@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from changedetect.steps.register.canopy import canopy_at
+from changedetect.steps.register.canopy import canopy_at, map_canopy, merge_canopies
 from changedetect.steps.register.field import AFFINE, STIFF_PENALTY, Field, Fit, Ties, Trial, fit_field, fit_like
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
 
 GROUND_PENALTIES = (AFFINE, 1e3, STIFF_PENALTY, 1.0)
 _COARSE = Field(np.zeros((2, 9, 9)), STIFF_PENALTY / 2.0**4)
@@ -65,11 +67,6 @@ class Tall:
     """Share of cells of the grid under crowns, see `map_canopy`."""
 
     @property
-    def bends_nothing(self) -> bool:
-        """Whether the views are so alike that no tree leans visibly."""
-        return self._per_m * _TALL_M < _LEAST_LEAN_PX
-
-    @property
     def towards(self) -> tuple[float, float]:
         """Unit vector (row, col)."""
         return self.step_px[0] / self._per_m, self.step_px[1] / self._per_m
@@ -82,6 +79,21 @@ class Tall:
     @property
     def _per_m(self) -> float:
         return float(np.hypot(*self.step_px))
+
+    def over(self, ties: Ties) -> NDArray[np.bool_]:
+        """Return which ties lie under crowns, (n,)."""
+        return np.asarray(canopy_at(self.canopy, ties.position) > _UNDER_CROWNS)
+
+
+def see_tall(moving: Raster, canopy: NDArray[np.float32] | None, step_px: tuple[float, float] | None) -> Tall | None:
+    """Return what is known of things above the ground, given the reference's canopy and the views (see `Tall`).
+
+    None where nothing is known, and where the views are so alike that no tree leans visibly.
+    """
+    if step_px is None or float(np.hypot(*step_px)) * _TALL_M < _LEAST_LEAN_PX:
+        return None
+    either = merge_canopies(map_canopy(moving), canopy)
+    return None if either is None else Tall(step_px, either)
 
 
 def fit_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, known: Lean | None = None) -> tuple[Fit, Lean | None]:
@@ -110,8 +122,8 @@ def fit_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, known: Lean | N
 
 def trust_less(ties: Ties, tall: Tall) -> Ties:
     """Return ties of which those under crowns tell hardly anything along the way that things lean."""
-    under = canopy_at(tall.canopy, ties.position) > _UNDER_CROWNS
-    if tall.bends_nothing or not under.any():
+    under = tall.over(ties)
+    if not under.any():
         return ties
     ridge = 1e-6 * float(np.trace(ties.info.mean(axis=0))) + _EPS
     inverse, _ = _invert(ties.info + ridge * np.eye(2))
@@ -127,8 +139,7 @@ def fit_seen_ground(ties: Ties, intervals: tuple[int, int], fit: Fit, tall: Tall
     scene cuts off, which a bent field follows as if it were the ground, leans to both sides of it.
     """
     stiff = next((trial for trial in fit.trials if trial.penalty == STIFF_PENALTY), None)
-    under = canopy_at(tall.canopy, ties.position) > _UNDER_CROWNS
-    if stiff is None or len(ties) < _MIN_TIES or tall.bends_nothing or under.mean() < _LEAST_CANOPY:
+    if stiff is None or len(ties) < _MIN_TIES or tall.over(ties).mean() < _LEAST_CANOPY:
         return fit, None
     lean = replace(_fit_scale(*_whiten(ties, stiff.held_out)), towards=tall.towards, mean_px=tall.mean_px)
     if _is_warp(ties, fit, stiff, lean):
