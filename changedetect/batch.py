@@ -30,9 +30,10 @@ from changedetect.io.store import Store, digest, open_store
 from changedetect.io.webhook import post_json, require_address
 from changedetect.io.whole import whole_file
 from changedetect.io.write_json import write_json
+from changedetect.members import plan_members
 from changedetect.processes import run_apart
 from changedetect.recall import Memory, program_digest
-from changedetect.stack import estimate_memory, plan_members
+from changedetect.stack import estimate_memory
 from changedetect.steps.plan import plan_grid
 
 STATE = ".state"

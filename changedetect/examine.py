@@ -24,7 +24,8 @@ from changedetect.core.sheets import Sheet, plan_sheets
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.errors import DataError
 from changedetect.io.spill import let_go, make_plane
-from changedetect.stack import Before, Befores, Member, Piece, Stack, read_member
+from changedetect.members import Member, read_member
+from changedetect.stack import Before, Befores, Piece, Stack
 from changedetect.steps.classify import classify, worth_measuring
 from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines

@@ -17,10 +17,11 @@ from changedetect.core.grid import Grid
 from changedetect.core.quality import Quality
 from changedetect.core.run import RunResults
 from changedetect.io.write_raster import score_names, write_picture
+from changedetect.members import Member, read_member
 from changedetect.report import images
 from changedetect.report.gis import write_kmz, write_project, write_sidecars, write_stac_item
 from changedetect.report.overview import overview_scene
-from changedetect.stack import Member, Stack, read_member
+from changedetect.stack import Stack
 
 _SAMPLE_PX = 1500
 """Longer side of the coarse pictures that the stretch is taken from."""

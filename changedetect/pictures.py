@@ -19,6 +19,7 @@ from changedetect.gather import Series
 from changedetect.io.whole import whole_file
 from changedetect.io.write_geojson import write_geojson
 from changedetect.io.write_json import write_json
+from changedetect.members import Member, read_member
 from changedetect.report.overview import draw_overview, overview_grid, overview_scene
 from changedetect.report.page.assemble import write_page
 from changedetect.report.page.imagery import Sources, write_imagery
@@ -32,7 +33,7 @@ from changedetect.report.review import (
     merge_reviews,
     to_review_file,
 )
-from changedetect.stack import Member, Stack, read_member
+from changedetect.stack import Stack
 
 logger = logging.getLogger(__name__)
 

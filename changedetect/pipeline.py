@@ -38,12 +38,13 @@ from changedetect.io.lock import locked
 from changedetect.io.store import Store
 from changedetect.io.write import require_formats, write_outputs
 from changedetect.maps import map_writers
+from changedetect.members import plan_members
 from changedetect.pictures import carry_reviews, extra_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
 from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
-from changedetect.stack import Befores, Stack, build_stack, list_members, plan_members, require_memory
+from changedetect.stack import Befores, Stack, build_stack, list_members, require_memory
 from changedetect.steps.plan import plan_grid
 from changedetect.steps.register import sample_parts
 

@@ -30,7 +30,8 @@ from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.core.times import from_iso, to_iso
 from changedetect.io.provenance import library_versions
 from changedetect.io.store import Store, digest, digest_sources
-from changedetect.stack import Member, Piece
+from changedetect.members import Member
+from changedetect.stack import Piece
 
 T = TypeVar("T")
 R = TypeVar("R")

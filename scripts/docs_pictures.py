@@ -26,10 +26,11 @@ from changedetect.core.raster import Raster
 from changedetect.core.run import RunResults
 from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered, load_place
+from changedetect.members import Member, read_member
 from changedetect.provenance import Stopwatch
 from changedetect.report import figures, images
 from changedetect.report.quicklooks import chip_scene
-from changedetect.stack import Member, Stack, build_baseline, read_member
+from changedetect.stack import Stack, build_baseline
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"

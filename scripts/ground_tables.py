@@ -29,9 +29,10 @@ from changedetect.core.progress import SilentProgress
 from changedetect.errors import ChangeDetectError
 from changedetect.examine import Compared, compare_scene, describe_changes
 from changedetect.gather import RunOptions, gathered, load_place
+from changedetect.members import Member
 from changedetect.pipeline import register_series, simulate_to
 from changedetect.provenance import Stopwatch
-from changedetect.stack import Member, Stack, build_baseline
+from changedetect.stack import Stack, build_baseline
 from changedetect.steps.classify.learned import RULES
 
 ROOT = Path(__file__).parents[1]

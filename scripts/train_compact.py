@@ -30,8 +30,9 @@ from changedetect.core.progress import SilentProgress
 from changedetect.errors import ChangeDetectError
 from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered, load_place
+from changedetect.members import read_member
 from changedetect.provenance import Stopwatch
-from changedetect.stack import build_baseline, read_member
+from changedetect.stack import build_baseline
 from changedetect.steps.classify import compact
 from changedetect.steps.classify.forest import Forest, pack
 from changedetect.steps.describe import spread_to

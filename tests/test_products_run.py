@@ -20,8 +20,9 @@ from changedetect.errors import ConfigError, DataError
 from changedetect.examine import compare_scene
 from changedetect.gather import RunOptions, gathered
 from changedetect.io.aoi_file import load_aoi
+from changedetect.members import References, plan_members, register_member
 from changedetect.pipeline import run
-from changedetect.stack import References, build_baseline, plan_members, register_member
+from changedetect.stack import build_baseline
 
 SIDE = 160
 PLACE = Affine(10, 0, 500_000, 0, -10, 4_800_000)

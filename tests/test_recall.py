@@ -20,8 +20,9 @@ from changedetect.core.scene import Asset, Scene
 from changedetect.core.sheets import plan_sheets
 from changedetect.core.tables import DETECTION_COLUMNS, geo_table
 from changedetect.io.store import open_store
+from changedetect.members import Member
 from changedetect.recall import Memory, RecallingRunner, recalling
-from changedetect.stack import Befores, Member, Piece
+from changedetect.stack import Befores, Piece
 
 WHEN = datetime(2024, 10, 5, 2, 20, 0, 123456, tzinfo=UTC)
 GRID = Grid("EPSG:32652", Affine(0.5, 0, 720000, 0, -0.5, 4880000), (3, 4))

@@ -11,7 +11,8 @@ from changedetect.core.scene import Asset, Scene
 from changedetect.core.sheets import plan_sheets
 from changedetect.errors import RegistrationError
 from changedetect.examine import plan_pieces
-from changedetect.stack import Befores, References, Stack, best_reference, choose_grids, plan_members, require_usable
+from changedetect.members import References, best_reference, plan_members
+from changedetect.stack import Befores, Stack, choose_grids, require_usable
 
 GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
 

@@ -21,9 +21,10 @@ from changedetect.evaluation import evaluate
 from changedetect.gather import RunOptions, gathered, load_place
 from changedetect.io.aoi_file import load_aoi
 from changedetect.io.write_scenes import write_simulation
+from changedetect.members import read_member
 from changedetect.provenance import Stopwatch
 from changedetect.simulate import SimulateParams, simulate
-from changedetect.stack import build_baseline, read_member
+from changedetect.stack import build_baseline
 from changedetect.steps.normalize import apply_gain, estimate_gain
 
 FAST = ("write.score=false", "write.max_quicklooks=0", "write.overview_px=128")
