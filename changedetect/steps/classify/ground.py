@@ -10,7 +10,7 @@ from pydantic import Field
 
 from changedetect.steps.classify.built import BuiltParams, is_newly_built, is_tip_of_shadow
 from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
-from changedetect.steps.classify.cover import CoverParams, is_covered_anew
+from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_same_roof
 from changedetect.steps.classify.dug import DugParams, is_dug
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.inside import InsideParams, is_pit, is_row_of_like
@@ -307,14 +307,16 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
 
 
 def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
-    """Return whether size, green, shadow or the lack of a floor rules a class out, whatever was learned."""
+    """Return whether size, green, light or the lack of a floor rules a class out, whatever was learned."""
     if name == "trench" and is_pit(row, params.inside):
         return False
     if row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin:
         return True
     if name == "trench" and not is_dug(row, params.dug):
         return True
-    return (name == "hut" and is_tip_of_shadow(row, params.built)) or _is_green(row, name, params)
+    if name == "hut" and (is_tip_of_shadow(row, params.built) or is_same_roof(row, params.cover)):
+        return True
+    return _is_green(row, name, params)
 
 
 def _is_green(row: Mapping[str, Any], name: str, params: GroundParams) -> bool:
