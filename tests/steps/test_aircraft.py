@@ -10,7 +10,7 @@ from presence_kit import CONCRETE, GRASS, WHITE, airframe, grid, outlines, paint
 from shapely import affinity
 from shapely.geometry import box
 
-from changedetect.steps.classify.aircraft import AircraftParams, _look_at, _window, propose, weigh
+from changedetect.steps.classify.aircraft import AircraftParams, _look_at, _window, chance, propose, weigh
 
 GRID = grid()
 PARAMS = AircraftParams()
@@ -114,6 +114,10 @@ def test_shadows_are_explained_by_the_sun_of_the_moment():
     with_sun = weigh(1, apron, _window(apron, 1, 9.0), PARAMS)
     without = weigh(1, replace(apron, sun_deg=None), _window(apron, 1, 9.0), PARAMS)
     assert with_sun.explained > without.explained + 0.02
+    grey = paint(GRID, (None, CONCRETE), (shadow, dark), rng=np.random.default_rng(6))
+    apron = _look_at(moved, *pair(on, before, grey), PARAMS)
+    # nothing of it shows but its shadow
+    assert chance(weigh(1, apron, _window(apron, 1, 9.0), PARAMS), PARAMS) > 0.5
 
 
 def test_a_solid_square_a_lorry_and_a_runway_repair_are_not():

@@ -117,7 +117,8 @@ class AircraftParams:
     min_snr: Positive = 2.2
     """Change inside the outline over the noise of the pavement around; light, soil and wet ground stay below."""
     min_contrast: Positive = 0.02
-    """Least contrast of a body, as a share of the apron; grey paint on concrete is told by its shadow."""
+    """Least contrast of a second body in one outline, as a share of the apron; the first may have none: grey paint on
+    concrete is told by its shadow."""
     max_confidence: Share = 0.97
     """Rules are never surer than this."""
 
@@ -281,7 +282,7 @@ def weigh(name: int, apron: Apron, window: tuple[slice, slice], params: Aircraft
     seen = None if cut is None or cut.high_m < params.min_length_m else _weigh_whole(cut, apron, params)
     if cut is None or seen is None:
         return None
-    if seen.spread[2] < params.least_area_m2 or seen.explained < params.least_explained[0]:
+    if seen.spread[2] < params.least_area_m2:
         return None
     several = len(seen.supports) > 1
     longest = params.refine_m if several else params.max_length_m
@@ -372,7 +373,7 @@ def _fit_all(change: Plane, where: Mask, banks: Sequence[Bank], params: Aircraft
     taken, left = np.zeros(change.shape, bool), change
     for _ in range(params.max_touching):
         fit = fit_best(left, where & ~taken, list(banks)) if (where & ~taken).any() else None
-        if fit is None or abs(fit.contrast) < params.min_contrast:
+        if fit is None or (fits and abs(fit.contrast) < params.min_contrast):
             break
         overlap = float((fit.support & taken).sum()) / max(int(fit.support.sum()), 1)
         outside = float((fit.support & ~where).sum()) / max(int(fit.support.sum()), 1)
