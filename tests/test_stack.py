@@ -7,11 +7,11 @@ from shapely.geometry import box
 from changedetect.config import Config
 from changedetect.core.grid import Grid
 from changedetect.core.results import Warp
-from changedetect.core.scene import Asset, Scene
+from changedetect.core.scene import Scene
 from changedetect.core.sheets import plan_sheets
 from changedetect.errors import RegistrationError
 from changedetect.examine import plan_pieces
-from changedetect.members import References, best_reference, plan_members
+from changedetect.members import plan_members
 from changedetect.stack import Befores, Stack, choose_grids, require_usable
 
 GRID = Grid.from_bounds("EPSG:32652", (0, 0, 100, 100), 0.5)
@@ -51,17 +51,6 @@ def test_a_series_too_inexact_says_which_limit_would_do():
         require_usable([first, late])
 
 
-def test_the_reference_is_optical_and_tied_to_the_ground_before_it_is_fine():
-    fields = ({"unit": "amplitude"}, {"is_placed": False}, {}, {})
-    members = series(0.3, 0.5, 3.0, 6.0, baseline=4)
-    members = [replace(m, scene=replace(m.scene, **more)) for m, more in zip(members, fields, strict=True)]
-    assert best_reference(members, [1.0] * 4).scene.id == "2"
-    assert best_reference(members[:2], [1.0] * 2).scene.id == "1"
-    assert best_reference(members[:1], [1.0]).scene.id == "0"
-    assert best_reference(members, [1.0, 1.0, 0.4, 0.9]).scene.id == "3", "a clouded one is none"
-    assert best_reference(members[2:], [0.8, 1.0]).scene.id == "2", "fine before clear"
-
-
 def test_a_scene_of_the_baseline_is_told_after_what_needs_the_baseline():
     members = series(0.5, 0.5, 0.5, baseline=2)
     befores = Befores(members, Config())
@@ -73,14 +62,3 @@ def test_a_scene_of_the_baseline_is_told_after_what_needs_the_baseline():
         assert len({piece.sheet.grid for piece in found}) == 1
         assert [piece.member.is_baseline for piece in found] == [False, True, True]
     assert befores.quality_of(members[0].scene.id, 1, by_sheet[0][0].sheet.grid) is None
-
-
-def test_the_reference_is_needed_on_each_grid_and_in_the_bands_that_another_scene_shares_with_it():
-    members = series(0.5, 0.5, 0.5, 2.0, 2.0, baseline=1)
-    bands = (("red", "nir"), ("red", "nir"), ("nir",), ("red", "nir"), ("green",))
-    members = [
-        replace(m, scene=replace(m.scene, assets=tuple(Asset(band, ("a.tif",), 1) for band in own)))
-        for m, own in zip(members, bands, strict=True)
-    ]
-    references = References(members, members[0], Config())
-    assert references.pairings == [(1, ("nir",)), (1, ("red", "nir")), (4, ("red", "nir"))]
