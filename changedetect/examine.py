@@ -167,7 +167,22 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config) ->
     score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m), block_px=_SCORED_PX)
     needed, rate = expected_false_alarms(score, baseline, raster, config.detect)
     noise = replace(noise, threshold_sigma=needed, false_alarms_per_km2=rate)
+    if raster.unit == STRUCTURE:
+        noise = replace(noise, sigma_contrast=None)
+    _require_sight(noise, config)
     return Compared(raster, baseline, gain, noise, score)
+
+
+def _require_sight(noise: Noise, config: Config) -> None:
+    """Raise DataError where so much differs that an object would have to stand out from it beyond all reason."""
+    least, limit = noise.least_contrast, config.detect.max_least_contrast
+    if least is not None and least > limit:
+        raise DataError(
+            "nearly all of the ground changed, and what was built on it cannot be told from the rest",
+            found=f"only what differs by {least:.0%} of the brightness of ordinary ground would be told",
+            needed=f"{limit:.0%} at most",
+            hint="scenes nearer in time or season, or more of them in the baseline",
+        )
 
 
 def describe_changes(
@@ -314,9 +329,14 @@ def _mean_noise(sized: Sequence[tuple[Examined, float]]) -> Noise | None:
     noises = [(examined.noise, size) for examined, size in sized if examined.noise is not None]
     if not noises:
         return None
-    rates = [(noise.false_alarms_per_km2, size) for noise, size in noises if noise.false_alarms_per_km2 is not None]
-    rate = sum(rate * size for rate, size in rates) / sum(size for _, size in rates) if rates else None
-    return Noise(noises[0][0].bands, {}, max(noise.threshold_sigma for noise, _ in noises), rate)
+    rate = _weighted_mean([(noise.false_alarms_per_km2, size) for noise, size in noises])
+    contrast = _weighted_mean([(noise.sigma_contrast, size) for noise, size in noises])
+    return Noise(noises[0][0].bands, {}, max(noise.threshold_sigma for noise, _ in noises), rate, contrast)
+
+
+def _weighted_mean(values: Sequence[tuple[float | None, float]]) -> float | None:
+    known = [(value, weight) for value, weight in values if value is not None]
+    return sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
 
 
 def _mean_gain(gains: Sequence[Gain]) -> Gain | None:

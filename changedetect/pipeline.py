@@ -109,7 +109,7 @@ def run_locked(
             ],
             inputs=inputs,
         )
-    return RunReport(out_dir, results, series.warnings)
+    return RunReport(out_dir, results, (*series.warnings, *_poorly_seen(examined, stack, config)))
 
 
 def register_series(series: Series, config: Config, runner: Runner, watch: Stopwatch) -> Stack:
@@ -152,6 +152,22 @@ def examine_series(
     done = zip(pieces, watch.counted(runner).map(work, pieces), strict=True)
     compared = [m for m in stack.members if m.reason is None and (counted or not m.is_baseline)]
     return join_pieces(done, stack, compared, folder)
+
+
+def _poorly_seen(examined: Sequence[Examined], stack: Stack, config: Config) -> list[str]:
+    """Return a warning for every registered scene that could not be compared, or shows strong contrasts alone."""
+    registered = {member.scene.id for member in stack.members if member.reason is None}
+    warnings = []
+    for look, noise in ((one.look, one.noise) for one in examined if one.look.scene_id in registered):
+        least = noise.least_contrast if noise else None
+        if look.reason is not None:
+            warnings.append(f"{look.scene_id} counts as not seen: {look.reason}")
+        elif least is not None and least > config.detect.max_least_contrast / 2:
+            warnings.append(
+                f"{look.scene_id}: much of the ground changed, so that only what differs from it by {least:.0%} of the "
+                "brightness of ordinary ground is told"
+            )
+    return warnings
 
 
 def tell_story(

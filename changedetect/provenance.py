@@ -178,4 +178,5 @@ def _noise(noise: Noise) -> dict[str, Any]:
         "bands": list(noise.bands),
         "threshold_sigma": noise.threshold_sigma,
         "false_alarms_per_km2": noise.false_alarms_per_km2,
+        "least_contrast": None if noise.least_contrast is None else round(noise.least_contrast, 4),
     }

@@ -97,6 +97,29 @@ def test_a_dask_cluster_gives_the_same_bytes(camp, tmp_path):
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "cluster" / name).read_bytes()
 
 
+def test_where_nothing_built_could_be_told_the_look_counts_as_not_seen(camp, tmp_path):
+    path = rewritten(camp, tmp_path, is_coarse)
+    seen = run(path, RunOptions(out=tmp_path / "seen", sets=(FEW_PICTURES,)))
+    needed = [s["noise"]["least_contrast"] for s in seen.results.scene_records if s["noise"]]
+    assert needed
+    assert min(needed) > 0.02
+    assert max(needed) < 0.6
+    assert not any("not seen" in warning or "much of the ground" in warning for warning in seen.warnings)
+    poor = run(
+        path, RunOptions(out=tmp_path / "poor", sets=(FEW_PICTURES, f"detect.max_least_contrast={1.5 * max(needed)}"))
+    )
+    assert sum(f"by {max(needed):.0%} of the" in text for text in poor.warnings) >= 1
+    limit = f"detect.max_least_contrast={min(needed) / 2}"
+    blind = run(path, RunOptions(out=tmp_path / "blind", sets=(FEW_PICTURES, limit)))
+    later = [look for look in blind.results.looks if look.reason is not None]
+    assert len(later) == len(needed)
+    assert not any(look.used for look in later)
+    assert not len(blind.results.detections)
+    assert sum("counts as not seen: cannot be compared: nearly all" in text for text in blind.warnings) == len(later)
+    rows = blind.results.activity
+    assert (rows.loc[rows["scene_id"].isin([look.scene_id for look in later]), "status"] == "obscured").all()
+
+
 def one_band(source, target):
     with rasterio.open(source) as src:
         profile = {**src.profile, "count": 1}

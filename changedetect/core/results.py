@@ -157,6 +157,14 @@ class Noise:
     """Strength an object needs to be told; raised where `detect.max_false_alarms_per_km2` asks for it."""
     false_alarms_per_km2: float | None = None
     """Objects that the scene's own background is expected to put above that; None if it cannot be told."""
+    sigma_contrast: float | None = None
+    """Grey difference that is one sigma in half of the pixels, as a share of the brightness of ordinary ground; None
+    where the score is not of brightness."""
+
+    @property
+    def least_contrast(self) -> float | None:
+        """Grey difference that an object needs to be told, as a share of the brightness of ordinary ground."""
+        return None if self.sigma_contrast is None else self.threshold_sigma * self.sigma_contrast
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,6 +57,22 @@ def test_a_hut_is_far_above_its_surroundings() -> None:
     assert np.abs(score[far]).max() < 4.0
 
 
+def test_the_least_contrast_is_what_a_grey_thing_needs_to_reach_a_threshold() -> None:
+    noise = estimate_noise(shot(PLACE, 2), BEFORE, 0.3, PARAMS)
+    wanted = 12.0
+    grey = wanted * noise.sigma_contrast * 0.12
+    after = PLACE.copy()
+    after[:, HUT[0] : HUT[1], HUT[2] : HUT[3]] += grey
+    score = score_of(shot(after, 2), BEFORE).band("score")[inside(HUT)]
+    np.testing.assert_allclose(np.median(score), wanted, rtol=0.25)
+    assert replace(noise, threshold_sigma=5.0).least_contrast == 5.0 * noise.sigma_contrast
+
+
+def test_ground_that_became_another_place_hides_what_was_built_on_it() -> None:
+    alike, other = (estimate_noise(shot(place, 2), BEFORE, 0.3, PARAMS) for place in (PLACE, ground(seed=9) * 1.5))
+    assert other.sigma_contrast > 2.5 * alike.sigma_contrast
+
+
 def test_swapped_dates_flip_the_sign() -> None:
     bare, built = shot(PLACE, 1), shot(paint(PLACE, HUT, ROOF), 2)
     there = score_of(built, baseline_of(bare)).band("score")[inside(HUT)]

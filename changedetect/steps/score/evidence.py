@@ -97,6 +97,12 @@ def weigh_rows(
     return whole
 
 
+def sigma_contrast(sigmas: Sequence[Values], brightness: float, model: ScoreModel) -> float:
+    """Return the grey difference, as a share of `brightness`, that is one sigma in half of the pixels."""
+    whitened = _whiten([np.float32(brightness) / sigma for sigma in sigmas], model.whitening)
+    return 1 / max(float(np.median(np.sqrt(_dot(whitened, whitened)))) * model.scale_all, 1e-9)
+
+
 def _tints(shadow: Sequence[float]) -> tuple[list[np.float32], list[np.float32]]:
     """Return how much each band loses to a shadow, and gains from its leaving, against the mean of the bands."""
     lost = 1 - np.asarray(shadow)

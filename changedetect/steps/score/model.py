@@ -106,7 +106,9 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
     del matched
     model = _fit_whitening(sample, shadows, model, lattice, params)
-    return Noise(bands, model.to_dict())
+    seen = [lattice.pick(plane).astype(np.float32) for plane in sample.sigmas]
+    contrast = evidence.sigma_contrast(seen, _TYPICAL_REFLECTANCE, model)
+    return Noise(bands, model.to_dict(), sigma_contrast=contrast)
 
 
 class _Lattice:
