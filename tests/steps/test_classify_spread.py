@@ -13,6 +13,7 @@ from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.classify.spread import spread_outlines
 
 SIDE = 160
+ALONE = {"slot_fraction": 0.9, "bright_fraction": 0.0}
 FLOOR, SPOIL = (slice(40, 120), slice(78, 81)), (slice(40, 120), slice(72, 87))
 
 
@@ -51,7 +52,7 @@ def trench() -> np.ndarray:
 
 
 def test_a_floor_takes_the_spoil_beside_it(trench: np.ndarray) -> None:
-    found = spread("trench", outline_of(FLOOR), trench, inner_width_m=1.5)
+    found = spread("trench", outline_of(FLOOR), trench, **ALONE)
     whole = outline_of(SPOIL)
     assert found["geometry"].intersection(whole).area >= 0.88 * whole.area
     assert found["area_m2"] == pytest.approx(whole.area, rel=0.15)
@@ -62,13 +63,16 @@ def test_a_field_that_changed_is_no_spoil(trench: np.ndarray) -> None:
     trench[SPOIL] = 0.12
     trench[:, 79:] *= 1.3  # beyond the floor another field begins
     trench[FLOOR] = 0.05
-    found = spread("trench", outline_of(FLOOR), trench, inner_width_m=1.5)
+    found = spread("trench", outline_of(FLOOR), trench, **ALONE)
     assert found["area_m2"] < 2.5 * outline_of(FLOOR).area
 
 
-@pytest.mark.parametrize(("kind", "width_m"), [("trench", 7.0), ("hut", 1.5)])
-def test_broad_trenches_and_other_things_stay(trench: np.ndarray, kind: str, width_m: float) -> None:
-    assert spread(kind, outline_of(FLOOR), trench, inner_width_m=width_m)["geometry"].equals(outline_of(FLOOR))
+@pytest.mark.parametrize(
+    ("kind", "features"),
+    [("trench", ALONE | {"bright_fraction": 0.6}), ("trench", ALONE | {"slot_fraction": 0.2}), ("hut", ALONE)],
+)
+def test_trenches_with_their_banks_and_other_things_stay(trench: np.ndarray, kind: str, features: dict) -> None:
+    assert spread(kind, outline_of(FLOOR), trench, **features)["geometry"].equals(outline_of(FLOOR))
 
 
 def test_gaps_between_parked_vehicles_belong_to_their_set(trench: np.ndarray) -> None:

@@ -14,6 +14,8 @@ from changedetect.core.quality import is_valid
 from changedetect.steps.classify.patch import VISIBLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import geopandas as gpd
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float32]
 
 _MOST_GSD_M = 0.75
-_THIN_M = 4.5
-"""Trenches whose outlines are broader have their spoil already."""
+_FLOOR_SHARE, _BANK_SHARE = 0.6, 0.15
+"""A floor alone: this much of its outline is a dark line, and no more of it brightened. Others have their spoil."""
 _BANK_M = 4.0
 """Spoil lies no farther from a floor than this."""
 _GROUND_M = (6.0, 11.0)
@@ -41,7 +43,7 @@ _LEAST_PX = 30
 
 
 def spread_outlines(named: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, gap_m: float) -> gpd.GeoDataFrame:
-    """Return the detections, thin trenches spread over their spoil and sets of vehicles over the gaps between them.
+    """Return the detections, floors of trenches spread over their spoil, sets of vehicles over the gaps between them.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def spread_outlines(named: gpd.GeoDataFrame, raster: Raster, baseline: Baseline,
             if "group_parts" not in features:
                 continue
             wide = outline.buffer(gap_m / 2).buffer(-gap_m / 2).union(outline)
-        elif features.get("inner_width_m", _THIN_M) < _THIN_M and raster.grid.gsd_m <= _MOST_GSD_M:
+        elif raster.grid.gsd_m <= _MOST_GSD_M and _is_floor_alone(features):
             wide = _with_spoil(outline, raster, baseline)
         else:
             continue
@@ -74,6 +76,10 @@ def spread_outlines(named: gpd.GeoDataFrame, raster: Raster, baseline: Baseline,
             if result.at[at, "class"] == "trench":
                 result.at[at, "width_m"] = min(wide.area / result.at[at, "length_m"], result.at[at, "length_m"])
     return result
+
+
+def _is_floor_alone(features: Mapping[str, float]) -> bool:
+    return features.get("slot_fraction", 0.0) >= _FLOOR_SHARE and features["bright_fraction"] < _BANK_SHARE
 
 
 def _with_spoil(outline: BaseGeometry, raster: Raster, baseline: Baseline) -> BaseGeometry:
