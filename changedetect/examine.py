@@ -33,6 +33,7 @@ from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.hulls import narrow_hulls
 from changedetect.steps.classify.vessel import look_at_sea
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
+from changedetect.steps.clipping import clip_pair
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
 from changedetect.steps.explain import View, explain, trim_shadows
@@ -160,7 +161,7 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config) ->
         baseline, anchor = baseline_structure(baseline, anchor, config.structure)
         raster = to_structure(raster, config.structure)
     gain = estimate_gain(raster, anchor, config.normalize)
-    raster = apply_gain(raster, gain)
+    raster, baseline = clip_pair(apply_gain(raster, gain), baseline)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
     scoring = partial(change_score, noise=noise, params=config.score)

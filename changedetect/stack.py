@@ -27,6 +27,7 @@ from changedetect.core.times import solar_day, to_iso
 from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.members import Member, choose_reference, compared_bands, leave_out, read_member, register_members
 from changedetect.steps.baseline import fit_baseline
+from changedetect.steps.clipping import clip_alike
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import GridParams
 
@@ -194,7 +195,7 @@ def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: C
         for m, r in zip(same, rasters, strict=True)
         if m.compared == factor and tuple(bands) == compared_bands(m.scene)
     }
-    return Before(fit_baseline(alike, config.baseline), anchor, quality)
+    return Before(fit_baseline(clip_alike(alike), config.baseline), anchor, quality)
 
 
 def list_members(

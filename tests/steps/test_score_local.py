@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from score_scenes import ground, paint, shot
 
@@ -59,6 +61,14 @@ def test_the_unknown_is_zero_and_casts_no_edge() -> None:
     found = planes_of(shot(values, 1), shot(values, 2, quality=quality))
     assert not found["local"][:, 150:].any()
     assert np.quantile(found["local"][:, 140:150], 0.99) < 4
+
+
+def test_how_many_times_darker_a_thing_near_black_is_says_nothing_in_a_picture() -> None:
+    pond = [paint(ground(), HUT, np.full(4, level)) for level in (0.016, 0.008)]
+    measured = planes_of(*(shot(values, k) for k, values in enumerate(pond)))
+    shown = planes_of(*(replace(shot(values, k), unit="display") for k, values in enumerate(pond)))
+    assert np.median(measured["contrast"][part(HUT)]) < -0.2
+    assert abs(np.median(shown["contrast"][part(HUT)])) < 0.02
 
 
 def test_coarse_scenes_have_no_local_contrast() -> None:

@@ -29,10 +29,11 @@ class DetectParams:
     max_false_alarms_per_km2: Annotated[float, Field(gt=0.0)] | None = None
     """Objects per km2 that the scene's own background may put above the thresholds; where more are expected they rise
     until no more are. None leaves the thresholds as set."""
-    max_least_contrast: Annotated[float, Field(gt=0.0)] = 1.3
+    max_least_contrast: Annotated[float, Field(gt=0.0)] = 2.0
     """A scene in which an object would have to differ by more than this share of the brightness of ordinary ground to
-    be told is counted as not seen; from half of it on a warning says so. Pairs of one sensor need .04 to .45, a town
-    before and after a tornado 1.1; new suburbs on old heath, ten years apart, 1.5 to 4: nothing would be found."""
+    be told is counted as not seen; from half of it on a warning says so. Pairs of one sensor need .04 to .45, grey
+    pictures stretched for the eye .8 to 1.7, where two thirds of what was built stood out from more even ground; a town
+    before and after a tornado 1.1; new suburbs on old heath, ten years apart, 1.5 to 4, where hardly anything did."""
     max_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
     """If more of the valid ground fires it is not a set of objects (snow, haze): thresholds rise until no more does."""
     shadow_darkening: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from changedetect.core.comparable import PICTURE
 from changedetect.core.raster import Raster
 from changedetect.steps.score import evidence, fields, local, predict
 from changedetect.steps.score.coarse_compact import LINEAR_UNITS, compact_evidence, compact_halo_px
@@ -88,7 +89,9 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     del pair
     bands = ["score", "light", "free"]
     if raster.grid.gsd_m <= params.contrast_max_gsd_m:
-        planes = (*planes, *local.local_contrast(matched, model.level, raster.grid.gsd_m, params))
+        picture = raster.unit == PICTURE
+        contrast = local.local_contrast(matched, model.level, raster.grid.gsd_m, params, picture=picture)
+        planes = (*planes, *contrast)
         bands += ["local", "contrast", "kept"]
     if params.compact.acts(raster.grid.gsd_m) and raster.unit in LINEAR_UNITS:
         planes = (*planes, compact_evidence(matched, model.tolerance_px, raster.grid.gsd_m, params.compact))

@@ -25,6 +25,8 @@ _SPAN = 2.0
 _STEPS_PER_UNIT = 500.0
 """Steps in which spread is told: .002 log units."""
 _DARKEST = 0.05
+_DARKEST_SHOWN = 0.25
+"""A stretch for the eye moves black: near it, numbers of pictures say nothing of how many times darker a thing is."""
 _BOX = np.ones((3, 3), np.uint8)
 
 
@@ -45,7 +47,7 @@ def _smoothing_px(gsd_m: float) -> float:
 
 
 def local_contrast(
-    pair: predict.Pair, level: Sequence[float], gsd_m: float, params: ScoreParams
+    pair: predict.Pair, level: Sequence[float], gsd_m: float, params: ScoreParams, *, picture: bool = False
 ) -> tuple[Plane, Plane, Plane]:
     """Return the change of local contrast over the texture around it, that of brightness (log), and the whole change.
 
@@ -62,6 +64,8 @@ def local_contrast(
         Pixel size.
     params : ScoreParams
         Window and noise.
+    picture : bool
+        Whether the numbers are those of pictures stretched for the eye.
 
     Notes
     -----
@@ -70,8 +74,8 @@ def local_contrast(
     change is divided by the running median of its own size, an error floor and the effect of misregistration at edges
     of the older date. Ground that kept its own numbers has no contrast, whatever was done around it.
     """
-    radius = _radius_px(params, gsd_m)
-    before, after = (_channels(planes, pair, level) for planes in (pair.before, pair.after))
+    radius, darkest = _radius_px(params, gsd_m), _DARKEST_SHOWN if picture else _DARKEST
+    before, after = (_channels(planes, pair, level, darkest) for planes in (pair.before, pair.after))
     _fill([*before, *after], pair.valid, radius)
     n_channels = len(before)
     changed = np.zeros(pair.valid.shape, np.float32)
@@ -103,10 +107,10 @@ def _by(gsd_m: float) -> tuple[float]:
     return (_smoothing_px(gsd_m),)
 
 
-def _channels(planes: Sequence[Plane], pair: predict.Pair, level: Sequence[float]) -> list[Plane]:
+def _channels(planes: Sequence[Plane], pair: predict.Pair, level: Sequence[float], darkest: float) -> list[Plane]:
     """Return brightness and, where there are the bands, red over blue and near infrared over the visible, log."""
     logs = {
-        name: np.log(np.maximum(plane / np.float32(max(middle, 1e-6)), np.float32(_DARKEST)))
+        name: np.log(np.maximum(plane / np.float32(max(middle, 1e-6)), np.float32(darkest)))
         for name, plane, middle in zip(pair.bands, planes, level, strict=True)
     }
     names = list(pair.bands)
