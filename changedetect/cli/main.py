@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import click
@@ -13,6 +14,10 @@ from changedetect.cli.guard import GuardedGroup
 # Scenes are the unit of parallel work; linear algebra on threads of its own only slows it. Before numpy is imported.
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+# Else pydantic reads what every installed package says of itself, looking for plugins.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+# Importing makes a hundred thousand objects that stay: Python would look through them again and again.
+gc.set_threshold(50_000, 20, 50)
 
 HELP = """Find, date, class and count changes between satellite scenes of a place.
 
