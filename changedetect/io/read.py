@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -130,7 +131,8 @@ def _read_as_is(
     table = sensors or (load_sensors() if scene.masks else None)
     data = np.zeros((len(wanted), *grid.shape), np.float32)
     quality = np.zeros(grid.shape, np.uint16)
-    for rows, cols in grid.blocks(_block_px(groups, grid, params)):
+    side = _block_px(groups, grid, params)
+    for rows, cols in product(*(_cut_length(length, side) for length in grid.shape)):
         part = grid.crop(rows, cols)
         mappings: dict[tuple[object, ...], Mapping] = {}
         for group in groups:
@@ -182,7 +184,14 @@ def _block_px(groups: list[_Group], grid: Grid, params: ReadParams) -> int:
         for mosaic in group.mosaics:
             per = max(grid.gsd_m / mosaic.place.gsd_m, 1.0) ** 2
             heaviest = max(heaviest, per * len(group.assets))
-    return int(min(max(math.sqrt(params.window_px / heaviest), 64), _BLOCK_PX))
+    # the last of a row is up to a quarter longer
+    return int(min(max(0.8 * math.sqrt(params.window_px / heaviest), 64), _BLOCK_PX))
+
+
+def _cut_length(length: int, side_px: int) -> list[slice]:
+    """Return slices of `side_px`, the last up to a quarter longer: a sliver costs nearly as much as a whole block."""
+    starts = range(0, max(length - side_px // 4, 1), side_px)
+    return [slice(a, min(a + side_px, length)) for a in starts[:-1]] + [slice(starts[-1], length)]
 
 
 def _read_group(

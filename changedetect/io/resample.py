@@ -20,6 +20,7 @@ TAPS = {"nearest": (0, 0), "bilinear": (0, 1), "cubic": (-1, 2), "lanczos": (-3,
 _CODES = {"bilinear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 _STEPS = 32  # OpenCV's remap knows 32 positions within a pixel
 _FINE = 4096
+_TAIL_PX = 32
 _FAR_PX = 500_000.0
 _BAD = np.uint16(UNUSABLE)
 _NODATA = np.uint16(Quality.NODATA)
@@ -76,6 +77,15 @@ def _cubic_steps() -> NDArray[np.int32]:
     return np.searchsorted((comes_out[1:] + comes_out[:-1]) / 2, wanted).astype(np.int32)
 
 
+def _lanczos_weights() -> NDArray[np.float32]:
+    """Return the weights of each of OpenCV's steps within a pixel, (step, tap)."""
+    first, last = TAPS["lanczos"]
+    away = np.arange(first, last + 1) - np.arange(_STEPS)[:, None] / _STEPS
+    weights = np.sinc(away) * np.sinc(2 * away / (last - first + 1))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+_LANCZOS = _lanczos_weights()
 _CUBIC_STEP = _cubic_steps()
 _EVEN_STEP = np.rint(np.arange(_FINE) * (_STEPS / _FINE)).astype(np.int32)
 
@@ -224,6 +234,10 @@ def _sample(
     (ix, sx), (iy, sy) = cols, rows
     if kernel == "nearest" or not (sx.any() or sy.any()):
         return _pick(data, ix, iy)
+    if kernel == "lanczos" and iy.shape[1] == ix.shape[0] == 1:
+        across, down = _one_step(ix[0], sx[0]), _one_step(iy[:, 0], sy[:, 0])
+        if across is not None and down is not None:
+            return _shift(data, (ix[0], across), (iy[:, 0], down))
     # What `cv2.convertMaps` makes of x and y, once for all bands.
     whole = np.empty((iy.shape[0], ix.shape[1], 2), np.int16)
     whole[..., 0], whole[..., 1] = ix, iy
@@ -231,6 +245,43 @@ def _sample(
     out = np.empty((len(data), *whole.shape[:2]), np.float32)
     for band, sampled in zip(data, out, strict=True):
         cv2.remap(band, whole, part, _CODES[kernel], dst=sampled, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _one_step(pixel: NDArray[np.int32], step: NDArray[np.int32]) -> tuple[slice, int] | None:
+    """Return which samples lie in the image, if those are one pixel apart and all the same step within theirs.
+
+    Others were put at its rim by `_within`: what is read for them is thrown away.
+    """
+    inner = np.flatnonzero((pixel > pixel[0]) & (pixel < pixel[-1]))
+    if inner.size == 0:
+        return None
+    here = slice(max(inner[0] - 1, 0), inner[-1] + 2)
+    if np.ptp(step[here]) or (np.diff(pixel[here]) != 1).any():
+        return None
+    return here, int(step[inner[0]])
+
+
+def _shift(
+    data: NDArray[np.float32],
+    cols: tuple[NDArray[np.int32], tuple[slice, int]],
+    rows: tuple[NDArray[np.int32], tuple[slice, int]],
+) -> NDArray[np.float32]:
+    """Return data moved by one part of a pixel with Lanczos: 8 + 8 taps where a map for each sample takes 64.
+
+    Samples out of the image are 0.
+    """
+    (ix, (col, across)), (iy, (row, down)) = cols, rows
+    first, last = TAPS["lanczos"]
+    top, left = iy[row.start] + first, ix[col.start] + first
+    shape = row.stop - row.start, col.stop - col.start
+    out = np.zeros((len(data), len(iy), len(ix)), np.float32)
+    for band, moved in zip(data, out, strict=True):
+        near = band[top : iy[row.stop - 1] + last + 1, left : ix[col.stop - 1] + last + 1]
+        # vector kernels round the odd end of a row differently: it must not be one that is kept
+        near = cv2.copyMakeBorder(near, 0, 0, 0, _TAIL_PX, cv2.BORDER_REPLICATE)
+        near = cv2.sepFilter2D(near, cv2.CV_32F, _LANCZOS[across], _LANCZOS[down], anchor=(-first, -first))
+        moved[row, col] = near[-first : shape[0] - first, -first : shape[1] - first]
     return out
 
 
