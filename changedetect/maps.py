@@ -38,13 +38,18 @@ class _View:
     grid: Grid
 
 
+def place_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
+    """Return the writer of pictures of the place, which needs nothing that others write."""
+    views = _views(stack, results) if config.write.imagery else []
+    return [partial(_write_imagery, views=views, config=config, simulated=results.simulated)]
+
+
 def map_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
     """Return the writers of what a GIS opens; they come last, as the STAC Item lists what is in the folder."""
     views = _views(stack, results) if config.write.imagery else []
     scores = score_names([look for look in results.looks if look.score is not None]) if config.write.score else []
     shown = {view.title: view.path for view in views}
     return [
-        partial(_write_imagery, views=views, config=config, simulated=results.simulated),
         partial(write_sidecars, scores=scores),
         partial(write_project, results=results, images=shown, scores=scores),
         partial(write_kmz, results=results),

@@ -49,15 +49,17 @@ class Remade(NamedTuple):
     """None without a review."""
 
 
-def extra_writers(series: Series, stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
-    """Return the writers of pictures and, for simulated scenes, of what was planted."""
+def picture_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
+    """Return the writers of pictures, none of which needs another's: the longest first, for threads to share."""
     members = {member.scene.id: member for member in stack.members}
-    writers: list[Callable[[Path], Any]] = [
-        partial(_write_quicklooks, members=members, results=results, config=config),
-        partial(_write_overview, members=members, results=results, config=config),
-    ]
-    if config.write.report:
-        writers += [partial(_write_imagery, members=members, results=results, config=config), write_page]
+    writers = [_write_imagery] if config.write.report else []
+    writers += [_write_overview, _write_quicklooks]
+    return [partial(write, members=members, results=results, config=config) for write in writers]
+
+
+def extra_writers(series: Series, config: Config) -> list[Callable[[Path], Any]]:
+    """Return the writers of the page that shows the pictures and, for simulated scenes, of what was planted."""
+    writers: list[Callable[[Path], Any]] = [write_page] if config.write.report else []
     if series.truth is not None:
         writers.append(partial(_copy_truth, series.truth))
     return writers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,9 @@ from changedetect.io.folder import SIMULATION_MARKER, replaced_folder, require_r
 from changedetect.io.lock import locked
 from changedetect.io.store import Store
 from changedetect.io.write import require_formats, write_outputs
-from changedetect.maps import map_writers
+from changedetect.maps import map_writers, place_writers
 from changedetect.members import plan_members
-from changedetect.pictures import carry_reviews, extra_writers
+from changedetect.pictures import carry_reviews, extra_writers, picture_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
 from changedetect.series.activity import count_activity, summarize
@@ -97,6 +97,7 @@ def run_locked(
         hashing = hash_file if store is None else store.hash_file
         results = replace(results, provenance=describe_run(series, config, options, stack, watch, hashing))
         watch.stage("write", 1)
+        pictures = [*place_writers(stack, results, config), *picture_writers(stack, results, config)]
         write_outputs(
             out_dir,
             results,
@@ -104,12 +105,19 @@ def run_locked(
             config.write,
             extras=[
                 partial(carry_reviews, earlier=out_dir, aoi=aoi.name),
-                *extra_writers(series, stack, results, config),
+                partial(write_at_once, writers=pictures, workers=runner.workers),
+                *extra_writers(series, config),
                 *map_writers(stack, results, config),
             ],
             inputs=inputs,
         )
     return RunReport(out_dir, results, (*series.warnings, *_poorly_seen(examined, stack, config)))
+
+
+def write_at_once(folder: Path, writers: Sequence[Callable[[Path], Any]], workers: int) -> None:
+    """Let writers that need nothing of each other write into a folder, on threads, whatever runs the rest."""
+    for _ in Runner(workers).map(lambda write: write(folder), writers):
+        pass
 
 
 def register_series(series: Series, config: Config, runner: Runner, watch: Stopwatch) -> Stack:

@@ -12,7 +12,7 @@ import yaml
 from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.evaluation import evaluate
 from changedetect.gather import RunOptions
-from changedetect.pipeline import list_scenes, run, simulate_to
+from changedetect.pipeline import list_scenes, run, simulate_to, write_at_once
 
 ROOT = Path(__file__).parents[1]
 SERGEYEVKA = ROOT / "aoi" / "sergeyevka.yaml"
@@ -207,3 +207,12 @@ def test_scenes_are_listed_with_their_shift(camp, tmp_path):
     assert rows[0]["dx_m"] == 0.0
     assert all(0 < row["ce90_m"] < 0.5 for row in rows[1:])
     assert all(row["clear_fraction"] > 0.95 for row in rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_writers_at_once_all_write_and_none_fails_unseen(tmp_path, workers):
+    writers = [lambda folder, k=k: (folder / str(k)).write_text("x") for k in range(3)]
+    write_at_once(tmp_path, writers, workers)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+    with pytest.raises(FileNotFoundError):
+        write_at_once(tmp_path / "nowhere", writers, workers)
