@@ -17,7 +17,7 @@ from changedetect.core.grid import Grid
 from changedetect.core.quality import Quality
 from changedetect.core.run import RunResults
 from changedetect.io.write_raster import score_names, write_picture
-from changedetect.members import Member, read_member
+from changedetect.members import Member, Windows
 from changedetect.report import images
 from changedetect.report.gis import write_kmz, write_project, write_sidecars, write_stac_item
 from changedetect.report.overview import overview_scene
@@ -38,10 +38,10 @@ class _View:
     grid: Grid
 
 
-def place_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
+def place_writers(stack: Stack, results: RunResults, config: Config, windows: Windows) -> list[Callable[[Path], Any]]:
     """Return the writer of pictures of the place, which needs nothing that others write."""
     views = _views(stack, results) if config.write.imagery else []
-    return [partial(_write_imagery, views=views, config=config, simulated=results.simulated)]
+    return [partial(_write_imagery, views=views, windows=windows, simulated=results.simulated)]
 
 
 def map_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
@@ -75,12 +75,12 @@ def _views(stack: Stack, results: RunResults) -> list[_View]:
     ]
 
 
-def _write_imagery(folder: Path, views: list[_View], config: Config, simulated: bool) -> None:
+def _write_imagery(folder: Path, views: list[_View], windows: Windows, simulated: bool) -> None:
     if not views:
         return
     colours = colours_of(view.member.scene for view in views)
     samples = [
-        read_member(view.member, view.grid.coarsen(max(1, max(view.grid.shape) // _SAMPLE_PX)), config, colours)
+        windows.of(view.member, view.grid.coarsen(max(1, max(view.grid.shape) // _SAMPLE_PX)), colours)
         for view in views
     ]
     together = images.shown_bands(samples)
@@ -96,14 +96,14 @@ def _write_imagery(folder: Path, views: list[_View], config: Config, simulated: 
             "stretch": images.STRETCH_NOTE,
             "simulated": "SIMULATED" if simulated else "no",
         }
-        picture = partial(_draw, member=view.member, config=config, bands=bands, stretch=stretch)
+        picture = partial(_draw, member=view.member, windows=windows, bands=bands, stretch=stretch)
         write_picture(folder / view.path, view.grid, picture, tags)
 
 
 def _draw(
-    grid: Grid, member: Member, config: Config, bands: tuple[str, ...], stretch: images.Stretch
+    grid: Grid, member: Member, windows: Windows, bands: tuple[str, ...], stretch: images.Stretch
 ) -> NDArray[np.uint8]:
-    raster = read_member(member, grid, config, bands)
+    raster = windows.of(member, grid, bands)
     picture = images.to_picture(raster, bands, stretch, (grid.shape[1], grid.shape[0]))
     opaque = (raster.quality & np.uint16(Quality.NODATA)) == 0
     return np.concatenate([np.moveaxis(np.asarray(picture), -1, 0), opaque[None] * np.uint8(255)])

@@ -33,6 +33,9 @@ from changedetect.steps.register import (
 COARSER = 1.5
 """A scene this many times coarser than the grid is compared on a grid of its own."""
 
+_LENT_PX = 5_000_000
+"""Scenes of more pixels are not kept for their windows."""
+
 MIN_CLEAR = 0.02
 """Below this clear share of the grid a scene shows nothing that could be registered."""
 
@@ -66,8 +69,39 @@ def _factor(scene: Scene, grid: Grid) -> int:
 def read_member(member: Member, grid: Grid, config: Config, bands: Sequence[str] | None = None) -> Raster:
     """Return a member's pixels on `grid`, resampled once, its warp included, and kept away from clouds."""
     wanted = bands or compared_bands(member.scene)
-    raster = read(member.scene, grid, wanted, warp=member.warp, params=config.read, sensors=sensors())
-    return buffer_mask(raster, config.mask)
+    return buffer_mask(_read_unbuffered(member, grid, config, wanted), config.mask)
+
+
+def _read_unbuffered(member: Member, grid: Grid, config: Config, bands: Sequence[str]) -> Raster:
+    return read(member.scene, grid, bands, warp=member.warp, params=config.read, sensors=sensors())
+
+
+class Windows:
+    """Members' pixels for pictures, as `read_member` returns them: a scene shown whole lends its pixels to its windows.
+
+    Scenes are kept when they are asked for whole, the latest of them, unless they are large.
+    """
+
+    def __init__(self, members: Sequence[Member], grid: Grid, config: Config, keep: int = 3) -> None:
+        self._grid, self._config = grid, config
+        self._members = {member.scene.id: member for member in members}
+        self._kept: Kept[tuple[str, tuple[str, ...]], Raster] = Kept(self._read_whole, keep)
+
+    def of(self, member: Member, grid: Grid, bands: Sequence[str] | None = None) -> Raster:
+        """Return a member's pixels on `grid`, resampled once, and kept away from clouds."""
+        whole, key = self._grid.coarsen(member.factor), (member.scene.id, tuple(bands or compared_bands(member.scene)))
+        raster = None
+        if whole.shape[0] * whole.shape[1] <= _LENT_PX and whole.contains(grid):
+            raster = self._kept.of(key) if grid.shape == whole.shape else self._kept.at_hand(key)
+        if raster is None:
+            return read_member(member, grid, self._config, bands)
+        row, col = whole.offset_of(grid)
+        part = raster.crop(slice(row, row + grid.shape[0]), slice(col, col + grid.shape[1]))
+        return buffer_mask(replace(part, grid=grid), self._config.mask)
+
+    def _read_whole(self, key: tuple[str, tuple[str, ...]]) -> Raster:
+        member = self._members[key[0]]
+        return _read_unbuffered(member, self._grid.coarsen(member.factor), self._config, key[1])
 
 
 def compared_bands(scene: Scene) -> tuple[str, ...]:

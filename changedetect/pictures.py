@@ -19,7 +19,7 @@ from changedetect.gather import Series
 from changedetect.io.whole import whole_file
 from changedetect.io.write_geojson import write_geojson
 from changedetect.io.write_json import write_json
-from changedetect.members import Member, read_member
+from changedetect.members import Member, Windows
 from changedetect.report.overview import draw_overview, overview_grid, overview_scene
 from changedetect.report.page.assemble import write_page
 from changedetect.report.page.imagery import Sources, write_imagery
@@ -49,12 +49,12 @@ class Remade(NamedTuple):
     """None without a review."""
 
 
-def picture_writers(stack: Stack, results: RunResults, config: Config) -> list[Callable[[Path], Any]]:
+def picture_writers(stack: Stack, results: RunResults, config: Config, windows: Windows) -> list[Callable[[Path], Any]]:
     """Return the writers of pictures, none of which needs another's: the longest first, for threads to share."""
     members = {member.scene.id: member for member in stack.members}
     writers = [_write_imagery] if config.write.report else []
     writers += [_write_overview, _write_quicklooks]
-    return [partial(write, members=members, results=results, config=config) for write in writers]
+    return [partial(write, members=members, windows=windows, results=results, config=config) for write in writers]
 
 
 def extra_writers(series: Series, config: Config) -> list[Callable[[Path], Any]]:
@@ -65,36 +65,42 @@ def extra_writers(series: Series, config: Config) -> list[Callable[[Path], Any]]
     return writers
 
 
-def _write_quicklooks(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
+def _write_quicklooks(
+    folder: Path, members: Mapping[str, Member], windows: Windows, results: RunResults, config: Config
+) -> None:
     bands = colours_of(member.scene for member in members.values())
 
     def window(change: Mapping[str, Any], which: Which) -> Raster | None:
         record = chip_scene(change, which, results.scene_records)
         if record is None:
             return None
-        return read_member(members[record["id"]], chip_grid(change, results.grid, config.write), config, bands)
+        return windows.of(members[record["id"]], chip_grid(change, results.grid, config.write), bands)
 
     draw_quicklooks(folder, results, window, config.write)
 
 
-def _write_overview(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
+def _write_overview(
+    folder: Path, members: Mapping[str, Member], windows: Windows, results: RunResults, config: Config
+) -> None:
     record = overview_scene(results)
     if record is not None:
         member = members[record["id"]]
-        image = read_member(member, overview_grid(results, config.write), config, colours_of([member.scene]))
+        image = windows.of(member, overview_grid(results, config.write), colours_of([member.scene]))
         draw_overview(folder, results, image, config.write)
 
 
-def _write_imagery(folder: Path, members: Mapping[str, Member], results: RunResults, config: Config) -> None:
+def _write_imagery(
+    folder: Path, members: Mapping[str, Member], windows: Windows, results: RunResults, config: Config
+) -> None:
     def look(scene_id: str, grid: Grid) -> Raster:
-        return read_member(members[scene_id], grid, config, colours_of([members[scene_id].scene]))
+        return windows.of(members[scene_id], grid, colours_of([members[scene_id].scene]))
 
     def chip(change: Mapping[str, Any], which: Which, grid: Grid) -> Raster | None:
         record = chip_scene(change, which, results.scene_records)
         if record is None:
             return None
         member = members[record["id"]]
-        return read_member(member, grid.coarsen(member.factor), config, colours_of([member.scene]))
+        return windows.of(member, grid.coarsen(member.factor), colours_of([member.scene]))
 
     angles = {name: member.scene.view_azimuth_deg for name, member in members.items()}
     write_imagery(folder, results, Sources(look, chip, angles), config.write)

@@ -38,7 +38,7 @@ from changedetect.io.lock import locked
 from changedetect.io.store import Store
 from changedetect.io.write import require_formats, write_outputs
 from changedetect.maps import map_writers, place_writers
-from changedetect.members import plan_members
+from changedetect.members import Windows, plan_members
 from changedetect.pictures import carry_reviews, extra_writers, picture_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
@@ -97,7 +97,9 @@ def run_locked(
         hashing = hash_file if store is None else store.hash_file
         results = replace(results, provenance=describe_run(series, config, options, stack, watch, hashing))
         watch.stage("write", 1)
-        pictures = [*place_writers(stack, results, config), *picture_writers(stack, results, config)]
+        windows = Windows(stack.members, stack.grid, config)
+        shown = (stack, results, config, windows)
+        pictures = [*place_writers(*shown), *picture_writers(*shown)]
         write_outputs(
             out_dir,
             results,

@@ -108,6 +108,13 @@ class Grid:
         drow = round((self.transform.f - other.transform.f) / self.gsd_m)
         return (drow, dcol)
 
+    def contains(self, other: Grid) -> bool:
+        """Return whether another grid is a window of this one, in the same lattice."""
+        if not self.aligned_with(other):
+            return False
+        offset = self.offset_of(other)
+        return all(at >= 0 and at + n <= size for at, n, size in zip(offset, other.shape, self.shape, strict=True))
+
     def window_around(self, bounds: tuple[float, float, float, float], margin_px: int) -> tuple[slice, slice]:
         """Return rows and columns of the grid that (left, bottom, right, top) touches, with a margin around them."""
         (n_rows, n_cols), inverse = self.shape, ~self.transform

@@ -34,6 +34,15 @@ def test_from_bounds_covers_and_any_two_align(left, bottom, width, height, gsd_m
     assert grid.aligned_with(Grid.from_bounds(UTM, (0, 0, 7, 7), gsd_m))
 
 
+def test_a_grid_contains_windows_of_its_own_lattice_alone():
+    grid = Grid.from_bounds(UTM, (0, 0, 50, 40), 1.0)
+    assert grid.contains(grid)
+    assert grid.contains(grid.crop(slice(5, 25), slice(7, 50)))
+    assert not grid.contains(grid.pad(1))
+    assert not grid.contains(Grid.from_bounds(UTM, (10, 10, 20, 20), 2.0))
+    assert not grid.contains(Grid(UTM, Affine(1, 0, 10.5, 0, -1, 20), (5, 5)))
+
+
 def test_crop_pad_and_offset_are_inverse():
     grid = Grid.from_bounds(UTM, (0, 0, 50, 40), 1.0)
     part = grid.crop(slice(5, 25), slice(7, 30))

@@ -102,7 +102,8 @@ def _parts(picture: Image.Image) -> Iterator[tuple[Image.Image, tuple[float, flo
 def _webp(picture: Image.Image, quality: int | None) -> bytes:
     stream = io.BytesIO()
     if quality is None:
-        picture.save(stream, "WEBP", lossless=True, quality=50, method=4)
+        # where nothing is lost, quality is effort: the least takes a third of the time for 1 % more bytes
+        picture.save(stream, "WEBP", lossless=True, quality=0, method=2)
     else:
         picture.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()
