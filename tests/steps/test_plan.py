@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import geopandas as gpd
 import pytest
 from shapely.geometry import box
 
@@ -23,6 +24,18 @@ def test_the_grid_covers_the_aoi_at_the_finest_pixel_size_in_its_utm_zone():
     area = to_crs(AOI.geometry, grid.crs)
     assert grid.extent.buffer(-9.0).contains(area)
     assert not grid.extent.buffer(-11.5).contains(area)
+
+
+@pytest.mark.parametrize(
+    ("west", "south", "epsg"),
+    [(-179.9, 10, 32601), (-180, -40, 32701), (-174, 50, 32601), (5.9, 60, 32631), (6.1, 60, 32632), (0, 0, 32630),
+     (-0.1, -0.1, 32730), (179.9, -1e-3, 32760), (10, 78, 32632)],
+)  # fmt: skip
+def test_a_place_is_worked_in_the_zone_proj_knows_for_it(west, south, epsg):
+    place = box(west - 1e-4, south - 1e-4, west + 1e-4, south + 1e-4)
+    aoi = Aoi("a", "A", Location("test"), place, ("trench",), [])
+    assert plan_grid(aoi, [scene(place)]).crs == f"EPSG:{epsg}"
+    assert gpd.GeoSeries([place], crs=4326).estimate_utm_crs().to_epsg() == epsg
 
 
 def test_the_grid_holds_only_what_scenes_cover():
