@@ -148,7 +148,7 @@ def _read_as_is(
                 quality[rows, cols] |= read_mask(mask, kind, part, warp, like, edge_px)
     nothing = (quality & _NODATA) != 0
     if nothing.any():
-        data[:, nothing] = 0
+        np.copyto(data, np.float32(0), where=nothing)  # a tenth of the time of an index
     return Raster(data, quality, grid, wanted, scene.unit)
 
 

@@ -142,13 +142,13 @@ def _remap_near_rim(
     quality = _at(padded, iy + (sy * 2 >= _STEPS), ix + (sx * 2 >= _STEPS))
     if ((bits & _BAD) != 0).any() or ((quality & _NODATA) != 0).any() or _near_rim(padded.shape, pad, ix, iy, last):
         touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
-        quality[touched & ((quality & _BAD) == 0)] |= _EDGE
+        quality |= (touched & ((quality & _BAD) == 0)) * _EDGE
     filled = fill_unusable(data, bits, max(last, -first) + 1)
     filled = np.stack([cv2.copyMakeBorder(band, pad, pad, pad, pad, cv2.BORDER_REPLICATE) for band in filled])
     out = _sample(filled, (ix, sx), (iy, sy), kernel)
     bad = ~np.isfinite(out).all(axis=0) | ((quality & _NODATA) != 0)
-    out[:, bad] = 0
-    quality[bad] |= _NODATA
+    np.copyto(out, np.float32(0), where=bad)
+    quality |= bad * _NODATA
     return out, quality
 
 

@@ -108,7 +108,7 @@ def read_window(
     """Return numbers (band, row, col) float32 and quality bits of a native window, which may reach past the image."""
     shape = (rows[1] - rows[0], cols[1] - cols[0])
     data = np.zeros((len(numbers.indexes), *shape), np.float32)
-    bits = np.full(shape, _NODATA)
+    bits, is_first = np.full(shape, _NODATA), True
     for tile in reversed(mosaic.tiles):
         r0, r1 = max(rows[0], tile.row0), min(rows[1], tile.row0 + tile.header.shape[0])
         c0, c1 = max(cols[0], tile.col0), min(cols[1], tile.col0 + tile.header.shape[1])
@@ -120,6 +120,9 @@ def read_window(
         if part_bits.shape == shape and len(mosaic.tiles) == 1:
             return part, part_bits
         spot = (slice(r0 - rows[0], r1 - rows[0]), slice(c0 - cols[0], c1 - cols[0]))
+        if is_first:
+            data[:, *spot], bits[spot], is_first = part, part_bits, False
+            continue
         better = ((part_bits & _BAD) == 0) | ((bits[spot] & _BAD) != 0)
         data[:, *spot] = np.where(better, part, data[:, *spot])
         bits[spot] = np.where(better, part_bits, bits[spot])
@@ -145,7 +148,7 @@ def _read_tile(
         marks += [_is_nothing(band, header, numbers, i) for band, i in zip(rest, numbers.others, strict=True)]
     nothing |= np.logical_and.reduce(marks) if numbers.together else np.logical_or.reduce(marks)
     if nothing.any():
-        data[:, nothing] = 0
+        np.copyto(data, np.float32(0), where=nothing)
     return data, np.where(nothing, _NODATA, np.uint16(0))
 
 
