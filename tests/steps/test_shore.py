@@ -90,3 +90,8 @@ def test_off_the_quay_only_the_shape_of_a_hull_will_do():
 def test_a_hull_as_grey_as_the_shore_is_half_a_ship_with_water_all_around_and_none_at_the_bank():
     assert may_be_ship(hull(240, 250, 120, 20), SOIL, SHORE) == ShoreParams().alone
     assert may_be_ship(bared(200, 320, 20), SOIL, SHORE) == 0
+
+
+def test_with_water_all_around_a_hull_of_few_pixels_may_fill_less_of_its_rectangle():
+    ship = hull(240, 200, 120, 20)
+    assert may_be_ship(ship, HULL, STRAIGHT, sides=(120.0, 20.0, 0.68)) > 0.9

@@ -127,3 +127,19 @@ def test_index_and_columns_are_those_of_the_detections():
 def test_nothing_detected_is_an_empty_table():
     before = paint(GRID, *PORT)
     assert len(propose(outlines(), *pair(GRID, before, before), PARAMS)) == 0
+
+
+def test_what_brightens_the_near_infrared_alone_is_no_ship():
+    """Mud and plants just under the surface; a dark hull has a bridge or a deck that is brighter than water."""
+    ship = hull(150, 128, 110, 17)
+    murky = (0.045, 0.05, 0.04, 0.07)  # the visible of the water itself
+    under_water = judged(ship, (ship, murky))
+    assert under_water["confidence"] < 0.3
+    with_bridge = judged(ship, (ship, murky), (box(110, 121, 122, 135), WHITE))
+    assert with_bridge["confidence"] > 0.6
+
+
+def test_a_sliver_of_few_pixels_is_no_ship_and_the_same_in_finer_pixels_is():
+    coarse = judged(hull(150, 130, 32, 10), (hull(150, 130, 32, 10), WHITE), on=grid(gsd_m=8.0, px=38))
+    fine = judged(hull(150, 130, 32, 10), (hull(150, 130, 32, 10), WHITE))
+    assert coarse["confidence"] < 0.3 < fine["confidence"]

@@ -57,6 +57,8 @@ class ShoreParams:
     they are too long ..."""
     fill: tuple[float, float] = (0.6, 0.75)
     """... and share of the smallest rectangle that is filled."""
+    alone_fill: tuple[float, float] = (0.55, 0.68)
+    """The same with water all around: bows and blurred sides take more of what is few pixels wide."""
     shore_m: Positive = 45.0
     """Land this close to water is shore."""
     near_m: Positive = 150.0
@@ -175,8 +177,10 @@ def tell_ship_from_shore(
     unlike = ramp(_unlike_shore(hull, window, shores, params), *params.unlike)
     quay = ramp(_straight_share(hull, window, shores, params), *params.berth_share) * ramp(aspect, *params.quay_aspect)
     quay *= max(unlike, ramp(changed, *params.quay_rim_changed) * ramp(aspect, *params.aspect))
-    free = ramp(aspect, *params.aspect) * ramp(fill, *params.fill) * ramp(changed, *params.rim_changed)
-    free *= max(unlike, params.alone) if _is_alone(hull, window, shores, params) else unlike
+    alone = _is_alone(hull, window, shores, params)
+    free = ramp(aspect, *params.aspect) * ramp(changed, *params.rim_changed)
+    free *= ramp(fill, *(params.alone_fill if alone else params.fill))
+    free *= max(unlike, params.alone) if alone else unlike
     return may_be * max(quay, free)
 
 

@@ -89,6 +89,14 @@ class VesselParams:
     """Weighted mean of these cues, from no confidence to full."""
     width_px: tuple[float, float] = (0.0, 1.5)
     """Width in pixels, from no confidence to full: a row of single pixels may be the edge of a quay."""
+    length_px: tuple[float, float] = (4.0, 7.0)
+    """Length in pixels, from no confidence to full: of fewer, slivers of bared shore have a hull's shape too."""
+    bright: tuple[float, float] = (0.3, 0.55)
+    """Visible brightening of its brightest pixel over the water around, as a share of that water's brightness, from no
+    confidence to full: a bridge or a deck is brighter than any water, mud and plants just under the surface brighten
+    the near infrared alone ..."""
+    bright_m: Positive = 5.0
+    """... and less by as much as pixels are wider than this, which a bridge no longer fills."""
     max_aspect: Positive = 13.0
     """Longer and narrower are wakes, booms and the edges of piers."""
     min_contrast: Positive = 0.3
@@ -226,6 +234,7 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, sea: Sea, pa
     contrast = float(_rise(change)[hull].mean())
     around = float((_rise(patch.change) - _rise(change))[hull].mean())
     level = float(np.median(patch.visible[0][hull]))
+    brightest = _brightest(patch, change, hull, sea, params.min_contrast * level)
     gates = [
         ramp(water_share, params.min_water_share - 0.1, params.sure_water_share),
         band_pass(
@@ -235,6 +244,8 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, sea: Sea, pa
         ),
         ramp(width_m, params.max_width_m, 0.8 * params.max_width_m),
         ramp(width_m / patch.gsd_m, *params.width_px),
+        ramp(length_m / patch.gsd_m, *params.length_px),
+        ramp(brightest / max(level, 1e-9) * max(1.0, patch.gsd_m / params.bright_m), *params.bright),
         ramp(length_m / width_m, params.max_aspect, 0.85 * params.max_aspect),
         ramp(contrast / max(abs(around), 1e-9), 0.5 * params.min_over_ring, 1.5 * params.min_over_ring),
         ramp(contrast / max(level, 1e-9), 0.5 * params.min_contrast, 2.0 * params.min_contrast),
@@ -256,6 +267,18 @@ def _propose_one(geometry: Any, raster: Raster, baseline: Baseline, sea: Sea, pa
     count = _side_by_side(length_m - patch.gsd_m, width_m - patch.gsd_m, fill, params)
     flags = (() if patch.has_nir else ("water_without_nir",)) + (("rafted",) if count > 1 else ())
     return proposal(confidence, count, (1, count), flags)
+
+
+def _brightest(patch: Patch, change: Mapping[str, Plane], hull: Mask, sea: Sea, ice: float) -> float:
+    """Return the visible brightening of a hull's brightest pixel over the water around; over open water among ice."""
+    around = float((_rise(patch.change) - _rise(change))[hull].mean()) - float(_rise(_planes(sea.open_change)))
+    if around > ice:
+        change = {name: plane - np.float32(sea.open_change[name]) for name, plane in patch.change.items()}
+    return float(_visible(change)[hull].max())
+
+
+def _planes(values: Mapping[str, float]) -> dict[str, Plane]:
+    return {name: np.asarray(value, np.float32) for name, value in values.items()}
 
 
 def _nir_cue(change: Mapping[str, Plane], hull: Mask, params: VesselParams) -> float:
