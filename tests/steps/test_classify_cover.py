@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_same_roof
+from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_recoloured, is_same_roof
 
 ROOF = {
     "fill": 0.9,
@@ -39,6 +39,7 @@ def test_darker_and_lighter_sheets_are_told() -> None:
         {"evenness": 3.0},  # half of it in shadow
         {"ndvi_before": 0.7},  # a plot that was ploughed
         {"ndvi_after": 0.6},
+        {"ndvi_before": -0.21},  # a pond that froze
         {"local_sigma": 4.0},
         {"patch_sigma": 4.0},
         {"moved_shadow": 0.6},
@@ -61,3 +62,40 @@ def test_a_roof_a_little_brighter_in_every_band_is_the_same(
     assert is_same_roof(row, CoverParams()) == same
     assert not is_same_roof(row | {"status": "appeared"}, CoverParams())
     assert not is_same_roof(row | {"gsd_m": 3.0}, CoverParams())
+
+
+RECOLOURED = ROOF | {"visible_change": 0.05, "evenness": 0.5, "own_colour": 0.13, "own_colour_evenness": 12.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"own_colour": 0.05},  # another light
+        {"own_colour_evenness": 3.0},  # half of it in shadow
+        {"ndvi_before": 0.25, "ndvi_after": 0.45},  # a patch that came up
+        {"ndvi_before": -0.2},  # a pond
+        {"rect_length_m": 8.5},
+        {"rect_width_m": 3.5},
+        {"fill": 0.7},
+        {"moved_shadow": 0.5},
+    ],
+)
+def test_a_roof_of_another_colour_is_told_though_it_is_as_bright_against_the_ground(change: dict) -> None:
+    assert is_recoloured({"status": "modified", "features": RECOLOURED}, CoverParams())
+    assert told(**RECOLOURED)
+    assert not is_recoloured({"status": "modified", "features": RECOLOURED | change}, CoverParams())
+    assert not is_recoloured({"status": "appeared", "features": RECOLOURED}, CoverParams())
+
+
+def test_a_roof_of_another_colour_is_not_the_same_in_another_light() -> None:
+    features = RECOLOURED | {"nir_change": 0.1, "red_blue_change": 0.15}
+    row = {"status": "modified", "gsd_m": 0.5, "features": features}
+    assert not is_same_roof(row, CoverParams())
+    assert is_same_roof(row | {"features": features | {"own_colour": 0.03}}, CoverParams())
+
+
+def test_a_roof_that_became_brighter_is_told_though_the_fields_did_too() -> None:
+    lit = {"visible_change": 0.1, "own_light": 0.6, "own_light_evenness": 10.0}
+    assert told(**lit)
+    assert not told(**lit | {"own_light": 0.2})
+    assert not told(**lit | {"own_light_evenness": 2.0})

@@ -6,9 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
+from rasterio import Env
+from rasterio.features import geometry_mask
+
+from changedetect.core.colour import change_of_colour, even_change
+from changedetect.core.tables import as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import geopandas as gpd
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+
+_MARGIN_PX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,19 @@ class CoverParams:
     nothing. 44 roofs that were covered anew changed by .26 at least in one of them."""
     same_max_gsd_m: Annotated[float, Field(gt=0.0)] = 0.75
     """Coarser pixels mix a roof with what lies beside it."""
+    min_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = -0.12
+    """Water is darker in near infrared than in red, where no roof is: ponds that froze or filled are as even."""
+    colour_min_change: Annotated[float, Field(ge=0.0)] = 0.085
+    """Or else its colour changed by this (logarithm, root mean square over the bands) beyond what all that lasts did,
+    where light colours nothing: roofs that stayed have .03 ..."""
+    colour_min_evenness: Annotated[float, Field(ge=0.0)] = 6.0
+    """... over its scatter inside, ..."""
+    colour_min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.75
+    """... in a rectangle, ..."""
+    colour_min_length_m: Annotated[float, Field(ge=0.0)] = 10.0
+    """... longer than crowns and cars, ..."""
+    colour_bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
+    """... and less green than this on one of the dates: patches that came up or withered have .24 and more."""
 
 
 def is_covered_anew(row: Mapping[str, Any], params: CoverParams) -> bool:
@@ -48,23 +73,78 @@ def is_covered_anew(row: Mapping[str, Any], params: CoverParams) -> bool:
     whose every part changed alike: paint, sheets, or tiles for sheets.
     """
     f = row["features"]
-    return bool(
+    if min(f["ndvi_before"], f["ndvi_after"]) < params.min_ndvi:
+        return False
+    return is_recoloured(row, params) or bool(
         row["status"] == "modified"
         and f["fill"] >= params.min_fill
         and f["rect_length_m"] >= params.min_length_m
         and f["rect_width_m"] >= params.min_width_m
-        and abs(f["visible_change"]) >= params.min_change
-        and f["evenness"] >= params.min_evenness
+        and _is_shaded_anew(f, params)
         and max(f["ndvi_before"], f["ndvi_after"]) <= params.max_ndvi
         and min(f["local_sigma"], f["patch_sigma"]) >= params.min_local_sigma
         and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
     )
 
 
+def _is_shaded_anew(features: Mapping[str, float], params: CoverParams) -> bool:
+    """Return whether it became brighter or darker all over, against the ground around or against all that lasts."""
+    changes = (("visible_change", "evenness"), ("own_light", "own_light_evenness"))
+    return any(
+        abs(features.get(size, 0.0)) >= params.min_change and features.get(even, 0.0) >= params.min_evenness
+        for size, even in changes
+    )
+
+
+def is_recoloured(row: Mapping[str, Any], params: CoverParams) -> bool:
+    """Return whether a measured object is a roof on both dates whose own colour changed, as light does none."""
+    f = row["features"]
+    return bool(
+        row["status"] == "modified"
+        and f.get("own_colour", 0.0) >= params.colour_min_change
+        and f["own_colour_evenness"] >= params.colour_min_evenness
+        and f["fill"] >= params.colour_min_fill
+        and f["rect_length_m"] >= params.colour_min_length_m
+        and f["rect_width_m"] >= params.min_width_m
+        and f["ndvi_before"] <= params.max_ndvi
+        and f["ndvi_after"] <= params.max_ndvi
+        and params.min_ndvi <= min(f["ndvi_before"], f["ndvi_after"]) <= params.colour_bare_ndvi
+        and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
+    )
+
+
+def look_at_roofs(
+    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: CoverParams
+) -> gpd.GeoDataFrame:
+    """Return the detections with how the things themselves changed in colour and light among their features.
+
+    Of what stood on both dates and is long enough for a roof, where pixels show it apart from what is beside it; the
+    others are as they were. Contrast with the ground changes with the ground as well, what `own_colour` and `own_light`
+    say does not.
+    """
+    stood = (detections["status"] == "modified") & (detections["gsd_m"] <= params.same_max_gsd_m)
+    stood &= detections["length_m"] >= params.min_length_m
+    change = change_of_colour(baseline, raster) if stood.any() else None
+    if change is None:
+        return detections
+    features = list(detections["features"])
+    valid = raster.valid & baseline.valid
+    with Env():
+        for k, (is_wanted, shape) in enumerate(zip(stood, detections.geometry, strict=True)):
+            where = raster.grid.window_around(shape.bounds, _MARGIN_PX)
+            part = raster.grid.crop(*where)
+            if not is_wanted or min(part.shape) < 1:
+                continue
+            inside = geometry_mask([shape], part.shape, part.transform, invert=True) & valid[where]
+            if inside.any():
+                features[k] = {**features[k], **even_change(change, inside, where)}
+    return detections.assign(features=as_objects(features))
+
+
 def is_same_roof(row: Mapping[str, Any], params: CoverParams) -> bool:
     """Return whether what was built there before only stands in another light: a little brighter or darker, as grey."""
     f = row["features"]
-    if row["status"] != "modified" or row["gsd_m"] > params.same_max_gsd_m:
+    if row["status"] != "modified" or row["gsd_m"] > params.same_max_gsd_m or is_recoloured(row, params):
         return False
     changes = (abs(f[name]) for name in ("visible_change", "nir_change", "red_blue_change"))
     return bool(max(changes) <= params.same_max_change)

@@ -14,7 +14,7 @@ from pydantic import Field
 from changedetect.core.aoi import PRESENCES, TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table, require_columns
 from changedetect.errors import GridError
-from changedetect.steps.classify import ground, group, inside, vessel
+from changedetect.steps.classify import cover, ground, group, inside, vessel
 from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.crowd import CrowdParams
 from changedetect.steps.classify.ground import GroundParams
@@ -138,6 +138,7 @@ def classify(
         return geo_table([], DETECTION_COLUMNS, crs)
     if set(wanted) & set(ground.MARGINS):
         detections = inside.look_inside(detections, raster)
+        detections = cover.look_at_roofs(detections, raster, baseline, params.ground.cover)
         detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
     detections = detections.reset_index(drop=True)
     known = {"vessel": {"sea": sea}} if sea is not None else {}

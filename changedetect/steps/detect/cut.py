@@ -19,6 +19,7 @@ from changedetect.steps.detect.masks import (
     thresholds,
     which_rectangles,
 )
+from changedetect.steps.detect.roofs import recoloured
 from changedetect.steps.detect.stands import standing_out
 from changedetect.steps.detect.tail import rises
 
@@ -85,6 +86,8 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
         cores = _cores(usable & (score.band("compact") > 0), scale, params)
         # They stand apart from what they lie in: a field that was worked, the thing next to them.
         mask = cores | (mask & ~(cv2.dilate(cores.astype(np.uint8), _BOX) > 0))
+    elif params.local_seed_sigma is not None:
+        mask = mask | recoloured(baseline, raster, mask, params.roofs)
     count, labels = components(mask)
     return number(labels, np.arange(count) > 0)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
+
+from changedetect.steps.detect.roofs import RoofParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +94,5 @@ class DetectParams:
     """Of compact things, three pixels of 3 m: two are a car and its shadow, or a crown."""
     dark_ratio: Annotated[float, Field(gt=0.0, le=1.0)] = 0.62
     """Dark: below this share of the scene's 60th percentile (near infrared, else visible)."""
+    roofs: RoofParams = field(default_factory=RoofParams)
+    """Roofs that changed their colour and little else."""

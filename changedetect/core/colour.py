@@ -1,0 +1,118 @@
+"""How what is bare changed in colour between two dates, apart from what light and the scene as a whole did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from changedetect.core.robust import median
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+
+    Mask = NDArray[np.bool_]
+    Plane = NDArray[np.float32]
+
+_DARK = 0.1
+"""Share of the scene's usual brightness that is added before the logarithm: shadows stay within bounds."""
+_BLUR_PX = 1.0
+_STEEP = 0.07
+"""Gradient per pixel of the logarithm of an edge that lasts: of roofs, roads and yards."""
+_NEAR_PX = 5
+_BARE_NDVI, _WATER_NDVI = 0.4, -0.12
+_LEAST_PX = 500
+"""Fewer pixels than this do not tell how the scene as a whole changed its colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourChange:
+    """The change of the logarithm of brightness, split into what light can do to a surface and what it cannot."""
+
+    colour: Plane
+    """(band, row, col), of mean 0 over the bands."""
+    light: Plane
+    """(row, col), the mean over the bands."""
+    ndvi: tuple[Plane, Plane]
+    """Before and after."""
+    steep: tuple[Plane, Plane]
+    """Gradient per pixel of the logarithm in the band where it is steepest, before and after."""
+
+
+def change_of_colour(baseline: Baseline, raster: Raster) -> ColourChange | None:
+    """Return how colours changed beyond what all that lasts did; None where that cannot be told.
+
+    Light multiplies all bands of a surface alike, and roofs, roads and yards keep their colours: what they have in
+    common between two dates is haze, season and calibration. It is the median beside edges that both dates show.
+    """
+    names = [name for name in raster.bands if name in baseline.bands]
+    if len(names) < 3 or not {"red", "nir"} <= set(names):
+        return None
+    usable = np.asarray(raster.valid & baseline.valid)
+    if int(usable.sum()) < _LEAST_PX:
+        return None
+    dates = ([baseline.band(name) for name in names], [raster.band(name) for name in names])
+    floors = [_DARK * max(float(median(plane[usable][::16])), 1e-6) for plane in dates[0]]
+    before, after = ([_log(p, floor) for p, floor in zip(planes, floors, strict=True)] for planes in dates)
+    steep = (_steepness(before), _steepness(after))
+    change = np.stack([cv2.GaussianBlur(b - a, (0, 0), _BLUR_PX) for a, b in zip(before, after, strict=True)])
+    light = change.mean(axis=0)
+    ndvi = (_ndvi(dates[0], names), _ndvi(dates[1], names))
+    box = np.ones((_NEAR_PX, _NEAR_PX), np.uint8)
+    lasting = cv2.dilate((np.minimum(*steep) > _STEEP).astype(np.uint8), box) > 0
+    lasting &= usable & (np.maximum(*ndvi) < _BARE_NDVI) & (np.minimum(*ndvi) > _WATER_NDVI)
+    if int(lasting.sum()) < _LEAST_PX:
+        return None
+    colour = change - light
+    drift = median(colour[:, lasting], along_rows=True).astype(np.float32)
+    light = light - np.float32(median(light[lasting]))
+    return ColourChange(colour - drift[:, None, None], light, ndvi, steep)
+
+
+def even_change(change: ColourChange, inside: Mask, where: tuple[slice, slice]) -> dict[str, float]:
+    """Return how much a thing changed in colour and in light, and both over their scatter inside it.
+
+    `inside` is of the window `where`; its outermost pixels, mixed with what is beside, are left out.
+    """
+    core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
+    core = core if core.any() else inside
+    colour = change.colour[:, where[0], where[1]][:, core]
+    light = change.light[where][core]
+    own, shade = median(colour, along_rows=True), float(median(light))
+    size = float(np.sqrt(np.mean(own**2)))
+    scatter = float(median(np.sqrt(np.mean((colour - own[:, None]) ** 2, axis=0))))
+    spread = 1.4826 * float(median(np.abs(light - np.float32(shade))))
+    return {
+        "own_colour": size,
+        "own_colour_evenness": size / max(scatter, 0.005),
+        "own_light": shade,
+        "own_light_evenness": abs(shade) / max(spread, 0.01),
+    }
+
+
+def _log(plane: Plane, floor: float) -> Plane:
+    return np.log(np.maximum(plane, np.float32(0)) + np.float32(floor))
+
+
+def _steepness(planes: Sequence[Plane]) -> Plane:
+    """Return the gradient per pixel, (row, col), in the band where it is steepest."""
+    best = np.zeros(planes[0].shape, np.float32)
+    for plane in planes:
+        dx, dy = (
+            cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+            for way in ((1, 0), (0, 1))
+        )
+        np.maximum(best, np.hypot(dx, dy), out=best)
+    return best
+
+
+def _ndvi(planes: Sequence[Plane], names: Sequence[str]) -> Plane:
+    red, nir = planes[names.index("red")], planes[names.index("nir")]
+    return np.asarray((nir - red) / np.maximum(nir + red, np.float32(1e-6)), np.float32)

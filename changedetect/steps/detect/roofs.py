@@ -1,0 +1,123 @@
+"""Roofs that changed their colour and little else: rectangles that were built before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from changedetect.core.colour import ColourChange, change_of_colour, even_change
+from changedetect.steps.detect.masks import components
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from changedetect.core.raster import Raster
+    from changedetect.core.results import Baseline
+
+    Mask = NDArray[np.bool_]
+
+_BOX = np.ones((3, 3), np.uint8)
+_RIM_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RoofParams:
+    """What tells a roof that was covered anew, in a shade that stands out no more than the fields around it change."""
+
+    max_gsd_m: Annotated[float, Field(gt=0.0)] = 0.75
+    """Coarser pixels mix a roof with what lies beside it: a hut is ten pixels across up to here."""
+    min_colour: Annotated[float, Field(gt=0.0)] = 0.06
+    """Change of colour (logarithm, root mean square over the bands) beyond what all that lasts did, per pixel ..."""
+    object_colour: Annotated[float, Field(gt=0.0)] = 0.085
+    """... and in the middle of the roof: light alone colours nothing, and roofs that stayed change by .03 ..."""
+    min_evenness: Annotated[float, Field(ge=0.0)] = 6.0
+    """... and over its scatter within the roof: sheets are of one shade."""
+    max_slope: Annotated[float, Field(gt=0.0)] = 0.2
+    """Gradient of that change per pixel, over the change: beyond this another surface begins."""
+    min_length_m: Annotated[float, Field(gt=0.0)] = 10.0
+    """Shorter patches of one colour are crowns, cars and corners of fields."""
+    max_length_m: Annotated[float, Field(gt=0.0)] = 40.0
+    """Longer ones are roads."""
+    min_width_m: Annotated[float, Field(gt=0.0)] = 5.0
+    """Narrower ones are tracks."""
+    min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.78
+    """They fill their rectangle."""
+    edge: Annotated[float, Field(gt=0.0)] = 0.06
+    """Gradient of the logarithm of brightness per pixel, in any band, of an outline ..."""
+    min_edges: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
+    """... and the share of it that has one, on each of both dates: what was built there stood and stands."""
+    max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.5
+    """No roof is greener, on either date; paint is ..."""
+    bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
+    """... less green than this on one of them: patches that came up or withered are not (.24 and more)."""
+    water_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = -0.12
+    """Water is darker in near infrared than in red, where no roof is."""
+
+
+def recoloured(baseline: Baseline, raster: Raster, taken: Mask, params: RoofParams) -> Mask:
+    """Return the pixels of roofs that changed their colour all over, (row, col), none of which touches one `taken`."""
+    found = np.zeros(taken.shape, bool)
+    gsd_m = raster.grid.gsd_m
+    change = change_of_colour(baseline, raster) if gsd_m <= params.max_gsd_m else None
+    if change is None:
+        return found
+    usable = np.asarray(raster.valid & baseline.valid)
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(
+        _even(change, usable, params).astype(np.uint8), connectivity=4
+    )
+    least, most = 0.3 * params.min_length_m * params.min_width_m, params.max_length_m**2 / 2
+    area_m2 = stats[:, cv2.CC_STAT_AREA] * gsd_m**2
+    near = cv2.dilate(taken.astype(np.uint8), _BOX) > 0
+    for label in range(1, n):
+        if not least <= area_m2[label] <= most:
+            continue
+        left, top, width, height = stats[label, :4]
+        rows = slice(max(top - 2 * _RIM_PX, 0), top + height + 2 * _RIM_PX)
+        cols = slice(max(left - 2 * _RIM_PX, 0), left + width + 2 * _RIM_PX)
+        # An edge is where the change is steep: the even part ends a pixel or two before it.
+        part = np.pad(labels[rows, cols] == label, _RIM_PX).astype(np.uint8)
+        closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, _BOX)[_RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX]
+        roof = (cv2.dilate(closed, _BOX) > 0) & usable[rows, cols]
+        if not (near[rows, cols] & roof).any() and _is_roof(roof, change, (rows, cols), gsd_m, params):
+            found[rows, cols] |= roof
+    return found
+
+
+def _even(change: ColourChange, usable: Mask, params: RoofParams) -> Mask:
+    """Return the bare ground whose colour changed, and as that beside it did."""
+    low, high = np.minimum(*change.ndvi), np.maximum(*change.ndvi)
+    size = np.sqrt(np.mean(change.colour**2, axis=0))
+    slope = np.zeros(size.shape, np.float32)
+    for plane in change.colour:
+        for way in ((1, 0), (0, 1)):
+            slope += cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125) ** 2
+    slope = np.sqrt(slope / len(change.colour))
+    even = usable & (high < params.max_ndvi) & (low > params.water_ndvi)
+    even &= (size >= params.min_colour) & (slope < params.max_slope * size)
+    return cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+
+
+def _is_roof(roof: Mask, change: ColourChange, where: tuple[slice, slice], gsd_m: float, params: RoofParams) -> bool:
+    """Return whether an even patch is a rectangle of a building's size with an outline on both dates."""
+    rows, cols = np.nonzero(roof)
+    if rows.size == 0 or components(roof)[0] != 2:
+        return False
+    sides = np.array(cv2.minAreaRect(np.stack([cols, rows], axis=1).astype(np.float32))[1]) + 1.0
+    width_m, length_m = sorted(sides * gsd_m)
+    if rows.size < params.min_fill * sides.prod() or not params.min_length_m <= length_m <= params.max_length_m:
+        return False
+    if width_m < params.min_width_m:
+        return False
+    line = (cv2.dilate(roof.astype(np.uint8), _BOX) > 0) & ~roof
+    for steep in change.steep:
+        edge = cv2.dilate((steep[where] > params.edge).astype(np.uint8), _BOX) > 0
+        if not line.any() or edge[line].mean() < params.min_edges:
+            return False
+    if min(float(np.median(plane[where][roof])) for plane in change.ndvi) > params.bare_ndvi:
+        return False
+    told = even_change(change, roof, where)
+    return told["own_colour"] >= params.object_colour and told["own_colour_evenness"] >= params.min_evenness
