@@ -33,7 +33,7 @@ from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.hulls import narrow_hulls
 from changedetect.steps.classify.vessel import look_at_sea
 from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
-from changedetect.steps.clipping import clip_pair
+from changedetect.steps.clipping import clip_pair, shown_range, through_gain
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
 from changedetect.steps.explain import View, explain, trim_shadows
@@ -108,19 +108,17 @@ def examine_scene(
         return _on_core(Examined(Look(scene.id, scene.acquired, quality, None, grid), nothing), sheet)
     before = befores.of(member.compared, grid)
     try:
-        pair = compare_scene(member, grid, before, config)
+        afloat = any("vessel" in targets for targets in zones["targets"])
+        pair = compare_scene(member, grid, before, config, afloat)
     except DataError as error:
         return _on_core(Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing), sheet)
-    water = config.classify.vessel.water
-    if any("vessel" in targets for targets in zones["targets"]):
-        pair = replace(pair, afloat=look_at_water(pair.raster, pair.baseline, water))
     detections = describe_changes(member, pair, _finest(base_grid, sheet), zones, config, reference)
     if member.is_baseline:
         detections = detections[detections["class"].isin(baseline_targets)]
     quality = pair.score.quality
     if pair.afloat is not None:
         vessels = list(detections.geometry[detections["class"] == "vessel"])
-        quality = quality | tell_water(pair.raster, pair.baseline, pair.afloat, vessels, water)
+        quality = quality | tell_water(pair.raster, pair.baseline, pair.afloat, vessels, config.classify.vessel.water)
     seen = np.where(is_valid(quality), pair.score.band("score"), np.float32(np.nan))
     whole = Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise, pair.gain)
     return _on_core(whole, sheet)
@@ -151,8 +149,8 @@ def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:
     return Look(scene.id, scene.acquired, nothing, None, grid, False, reason)
 
 
-def compare_scene(member: Member, grid: Grid, before: Before, config: Config) -> Compared:
-    """Return a scene normalised to its baseline and scored against it in sigma."""
+def compare_scene(member: Member, grid: Grid, before: Before, config: Config, afloat: bool = False) -> Compared:
+    """Return a scene normalised to its baseline and scored against it in sigma, with its water if `afloat`."""
     baseline, anchor = before.baseline, before.anchor
     bands = [band for band in baseline.bands if band in member.scene.bands]
     baseline, anchor = baseline.select(bands), anchor.select(bands)
@@ -161,9 +159,15 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config) ->
         baseline, anchor = baseline_structure(baseline, anchor, config.structure)
         raster = to_structure(raster, config.structure)
     gain = estimate_gain(raster, anchor, config.normalize)
-    raster, baseline = clip_pair(apply_gain(raster, gain), baseline)
+    shown = shown_range(raster)
+    raster = apply_gain(raster, gain)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     noise = estimate_noise(raster, baseline, ce90_px, config.score)
+    look = look_at_water(raster, baseline, config.classify.vessel.water) if afloat else None
+    if raster.unit == PICTURE:
+        # only now: what was clipped alike differs by nothing, which is no measure of how much ground or water differs
+        now = through_gain(shown, gain, bands)
+        raster, baseline = clip_pair(raster, baseline, now, before.shown_of(bands))
     scoring = partial(change_score, noise=noise, params=config.score)
     score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m), block_px=_SCORED_PX)
     needed, rate = expected_false_alarms(score, baseline, raster, config.detect)
@@ -171,7 +175,7 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config) ->
     if raster.unit == STRUCTURE:
         noise = replace(noise, sigma_contrast=None)
     _require_sight(noise, config)
-    return Compared(raster, baseline, gain, noise, score)
+    return Compared(raster, baseline, gain, noise, score, look)
 
 
 def _require_sight(noise: Noise, config: Config) -> None:

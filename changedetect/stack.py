@@ -27,7 +27,7 @@ from changedetect.core.times import solar_day, to_iso
 from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.members import Member, choose_reference, compared_bands, leave_out, read_member, register_members
 from changedetect.steps.baseline import fit_baseline
-from changedetect.steps.clipping import clip_alike
+from changedetect.steps.clipping import clip_alike, shared_range, shown_range, through_gain
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import GridParams
 
@@ -156,6 +156,12 @@ class Before:
     """The raster whose radiometry the baseline has."""
     quality: Mapping[str, NDArray[np.uint16]]
     """Of the baseline's scenes that were read in all their bands, by id."""
+    shown: NDArray[np.float64]
+    """(2, band), the black and the white at which pictures among them were clipped; infinite where none was."""
+
+    def shown_of(self, bands: Sequence[str]) -> NDArray[np.float64]:
+        """Return what was shown in some of the baseline's bands, (2, band)."""
+        return self.shown[:, [self.baseline.bands.index(band) for band in bands]]
 
 
 class Befores:
@@ -189,13 +195,23 @@ def build_baseline(members: Sequence[Member], factor: int, grid: Grid, config: C
     bands = [b for b in compared_bands(same[0].scene) if all(b in m.scene.bands for m in same)]
     rasters = [read_member(m, grid, config, bands) for m in same]
     anchor = rasters[int(np.argmax([r.clear_fraction for r in rasters]))]
-    alike = [r if r is anchor else apply_gain(r, estimate_gain(r, anchor, config.normalize)) for r in rasters]
+    alike, ranges = zip(*(_brought_to(anchor, raster, config) for raster in rasters), strict=True)
+    shown = shared_range(ranges)
     quality = {
         m.scene.id: r.quality
         for m, r in zip(same, rasters, strict=True)
         if m.compared == factor and tuple(bands) == compared_bands(m.scene)
     }
-    return Before(fit_baseline(clip_alike(alike), config.baseline), anchor, quality)
+    return Before(fit_baseline(clip_alike(alike, shown), config.baseline), anchor, quality, shown)
+
+
+def _brought_to(anchor: Raster, raster: Raster, config: Config) -> tuple[Raster, NDArray[np.float64]]:
+    """Return a raster in the anchor's radiometry, and what it could show of it."""
+    shown = shown_range(raster)
+    if raster is anchor:
+        return raster, shown
+    gain = estimate_gain(raster, anchor, config.normalize)
+    return apply_gain(raster, gain), through_gain(shown, gain, raster.bands)
 
 
 def list_members(

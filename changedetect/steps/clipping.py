@@ -20,41 +20,83 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
-    from changedetect.core.results import Baseline
+    from changedetect.core.results import Baseline, Gain
 
-_BINS = 128
-"""Over the range of values: two steps of eight bits, so that a stretch's own gaps and doubled steps even out."""
-_ENDS = 0.25
-"""An end of the range begins this far from it: resampling overshoots what is clipped."""
-_BESIDE = 10
+_BLACK, _WHITE = 0.0, 255.0
+_STEP = 2.0
+_AT_END, _BESIDE = 3, 10
+"""Steps from the end over which compression and resampling spread what was clipped, and those it is held against."""
 _STANDS_OUT = 3.0
-"""A pile of clipped pixels is this many times the mean of the `_BESIDE` bins before it; a histogram's tail falls."""
+"""A pile of clipped pixels is this many times the mean of the steps beside it; a histogram's tail falls."""
 _LEAST_SHARE, _LEAST_PIXELS = 2e-4, 30
 """Fewer clipped pixels than either are no object."""
 _MAX_SAMPLES = 1_000_000
 _BESIDE_PX = np.ones((3, 3), np.uint8)
 
 
-def clip_alike(rasters: Sequence[Raster]) -> list[Raster]:
-    """Return rasters limited to the numbers that all of them could show; other units than pictures as they are.
+def shown_range(raster: Raster) -> NDArray[np.float64]:
+    """Return the black and the white at which each band was clipped, (2, band) float64; infinite where it was not.
+
+    Parameters
+    ----------
+    raster : Raster
+        As read: what eight bits cannot hold piles up at 0 and 255. Other units than pictures are never clipped.
+    """
+    if raster.unit != PICTURE:
+        return np.tile([[-np.inf], [np.inf]], len(raster.bands))
+    valid = raster.valid
+    step = max(1, int(valid.sum()) // _MAX_SAMPLES)
+    ends = []
+    for plane in raster.data:
+        values = plane[valid][::step]
+        black, white = _pile(values - np.float32(_BLACK)), _pile(np.float32(_WHITE) - values)
+        ends.append((-np.inf if black is None else _BLACK + black, np.inf if white is None else _WHITE - white))
+    return np.asarray(ends, np.float64).reshape(-1, 2).T
+
+
+def _pile(above: NDArray[np.float32]) -> float | None:
+    """Return how far numbers that pile up at the end of a range reach into it, None where they do not."""
+    edges = _STEP * np.arange(_AT_END + _BESIDE + 1)
+    edges[0] = -np.inf  # resampling overshoots
+    counts = np.histogram(above, edges)[0]
+    beside = _STANDS_OUT * counts[_AT_END:].mean()
+    piled = counts[:_AT_END] > max(beside, _LEAST_PIXELS, _LEAST_SHARE * above.size)
+    return _STEP * (1 + int(np.flatnonzero(piled)[-1])) if piled.any() else None
+
+
+def through_gain(shown: NDArray[np.float64], gain: Gain, bands: Sequence[str]) -> NDArray[np.float64]:
+    """Return the range, (2, band), in the numbers of what the gain brings the bands to."""
+    order = [gain.bands.index(band) for band in bands]
+    return np.sort(shown * np.asarray(gain.gain)[order] + np.asarray(gain.offset)[order], axis=0)
+
+
+def shared_range(ranges: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the highest black and the lowest white, (2, band); infinite where they leave nothing between them."""
+    low = np.max([shown[0] for shown in ranges], axis=0)
+    high = np.min([shown[1] for shown in ranges], axis=0)
+    empty = low >= high
+    return np.stack([np.where(empty, -np.inf, low), np.where(empty, np.inf, high)])
+
+
+def clip_alike(rasters: Sequence[Raster], shown: NDArray[np.float64]) -> list[Raster]:
+    """Return rasters limited to the numbers that all of them could show.
 
     Parameters
     ----------
     rasters : sequence of Raster
         On one grid, in the same bands, with numbers that mean the same (normalised).
-
-    Returns
-    -------
-    list of Raster
-        In each band nothing is above the lowest white, or below the highest black, that any of them was clipped at.
+    shown : ndarray
+        (2, band), black and white of each band that they share.
     """
-    if not rasters or any(raster.unit != PICTURE for raster in rasters):
+    if not np.isfinite(shown).any():
         return list(rasters)
-    low, high = _shared([shown_range(raster.data, raster.valid) for raster in rasters])
-    return [raster.with_data(_limited(raster.data, low, high, raster.quality & 1 == 0)) for raster in rasters]
+    low, high = (limit.astype(np.float32)[:, None, None] for limit in shown)
+    return [r.with_data(np.where(r.quality & 1 == 0, np.clip(r.data, low, high), r.data)) for r in rasters]
 
 
-def clip_pair(raster: Raster, baseline: Baseline) -> tuple[Raster, Baseline]:
+def clip_pair(
+    raster: Raster, baseline: Baseline, now: NDArray[np.float64], then: NDArray[np.float64]
+) -> tuple[Raster, Baseline]:
     """Return a scene and its baseline, where either was clipped limited to what it shows there.
 
     Parameters
@@ -63,83 +105,40 @@ def clip_pair(raster: Raster, baseline: Baseline) -> tuple[Raster, Baseline]:
         The scene, normalised.
     baseline : Baseline
         On the same grid, in the same bands.
+    now, then : ndarray
+        (2, band), black and white of the scene and of the baseline, in the baseline's numbers.
 
     Returns
     -------
     Raster, Baseline
         Nothing is brighter than the other date's white where the other date is white, nor darker than its black where
-        it is black. Elsewhere, and in other units than pictures, as they are: what is new keeps its brightness.
+        it is black; where that limits more than half of the bands, the colour is unknown and the other bands are
+        those of the other date. Elsewhere as they are: what is new keeps its brightness.
     """
-    if raster.unit != PICTURE or baseline.unit != PICTURE:
-        return raster, baseline
     known = raster.valid & baseline.valid
-    now = shown_range(raster.data, raster.valid)
-    then = shown_range(baseline.centre, baseline.valid)
-    limited = raster.with_data(_limited_where(raster.data, baseline.centre, then, known))
-    return limited, replace(baseline, centre=_limited_where(baseline.centre, raster.data, now, known))
-
-
-def shown_range(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the black and the white at which each band was clipped, (2, band); infinite where it was not.
-
-    Parameters
-    ----------
-    data : ndarray
-        (band, row, col) float32.
-    valid : ndarray
-        (row, col), what counts.
-    """
-    step = max(1, int(valid.sum()) // _MAX_SAMPLES)
-    ranges = []
-    for plane in data:
-        values = plane[valid][::step].astype(np.float64)
-        ranges.append((-_pile(-values), _pile(values)) if values.size >= _LEAST_PIXELS else (-np.inf, np.inf))
-    return np.asarray(ranges, np.float64).reshape(-1, 2).T
-
-
-def _pile(values: NDArray[np.float64]) -> float:
-    """Return the lower edge of the pile of values at the upper end, infinite where there is none."""
-    top, bottom = float(values.max()), float(values.min())
-    if not top > bottom:
-        return np.inf
-    counts, edges = np.histogram(values, bins=_BINS, range=(bottom, top))
-    first = round(_BINS * (1 - _ENDS))
-    at = first + int(np.argmax(counts[first:]))
-    before = counts[max(at - _BESIDE - 1, 0) : at - 1]
-    piled = counts[at] >= max(_LEAST_PIXELS, _LEAST_SHARE * values.size)
-    stands_out = counts[at] > _STANDS_OUT * before.mean() and counts[at] > counts[at + 2 :].sum()
-    if not (piled and stands_out):
-        return np.inf
-    # Compression blurs the pile into the bin before it.
-    return float(edges[at - 1] if counts[at - 1] > _STANDS_OUT * before.mean() else edges[at])
-
-
-def _shared(ranges: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the highest black and the lowest white, (2, band); infinite where they leave nothing between them."""
-    low = np.max([shown[0] for shown in ranges], axis=0)
-    high = np.min([shown[1] for shown in ranges], axis=0)
-    empty = low >= high
-    return np.stack([np.where(empty, -np.inf, low), np.where(empty, np.inf, high)])
-
-
-def _limited_where(
-    data: NDArray[np.float32], other: NDArray[np.float32], shown: NDArray[np.float64], known: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Return the data, no darker than the other's black and no brighter than its white where the other is there."""
-    limited = data.copy()
-    for plane, beside, low, high in zip(limited, other, *shown.astype(np.float32), strict=True):
-        for beyond, clipped, limit in (
-            (plane < low, beside <= low, low),
-            (plane > high, beside >= high, high),
-        ):
-            # A pixel at the edge is a mixture of what was clipped and what was not.
-            near = cv2.dilate(clipped.astype(np.uint8), _BESIDE_PX) > 0
-            plane[beyond & near & known] = limit
-    return limited
+    data, centre = raster.data, baseline.centre
+    if np.isfinite(then).any():
+        raster = raster.with_data(_limited(data, centre, then, known))
+    if np.isfinite(now).any():
+        baseline = replace(baseline, centre=_limited(centre, data, now, known))
+    return raster, baseline
 
 
 def _limited(
-    data: NDArray[np.float32], low: NDArray[np.float64], high: NDArray[np.float64], known: NDArray[np.bool_]
+    data: NDArray[np.float32], other: NDArray[np.float32], shown: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    limits = (limit.astype(np.float32)[:, None, None] for limit in (low, high))
-    return np.where(known, np.clip(data, *limits), data)
+    """Return the data, no darker than the other's black and no brighter than its white where the other is there."""
+    result, n_limited = data.copy(), np.zeros(known.shape, np.uint8)
+    for plane, beside, low, high in zip(result, other, *shown.astype(np.float32), strict=True):
+        beyond = _near(beside <= low) & (plane < low) | _near(beside >= high) & (plane > high)
+        beyond &= known
+        plane[beyond] = np.clip(plane[beyond], low, high)
+        n_limited += beyond
+    colourless = n_limited > len(data) / 2
+    result[:, colourless] = np.where((n_limited == len(data))[colourless], result[:, colourless], other[:, colourless])
+    return result
+
+
+def _near(clipped: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what touches what was clipped: a pixel at the edge mixes what was clipped and what was not."""
+    return np.asarray(cv2.dilate(clipped.astype(np.uint8), _BESIDE_PX) > 0)

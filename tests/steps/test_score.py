@@ -14,6 +14,7 @@ from changedetect.errors import DataError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px
 from changedetect.steps.score.model import _robust_regression, _trimmed_nnls
+from changedetect.steps.score.predict import floor_variance
 from changedetect.steps.score.state import CoarseField
 
 PARAMS = ScoreParams()
@@ -270,3 +271,17 @@ def test_what_changed_bends_neither_the_prediction_nor_the_variance():
     assert fit == pytest.approx([1.0, 2.0], abs=0.01)
     weights = _trimmed_nnls(np.stack([np.ones_like(x), (0.1 + 0.2 * x) ** 2]), (noise + 3.0 * changed) ** 2)
     assert weights == pytest.approx([0.0, 1.0], abs=0.1)
+
+
+def test_a_stretch_may_bend_what_is_far_brighter_than_the_ground() -> None:
+    models = {
+        unit: estimate_noise(shot(PLACE, 2, unit=unit), baseline_of(shot(PLACE, 1, unit=unit)), 0.3, PARAMS)
+        for unit in ("display", "reflectance")
+    }
+    assert models["display"].model["bend"] == PARAMS.bend > 0 == models["reflectance"].model["bend"]
+    ground, level = np.array([[0.12, 0.15, 0.36]], np.float32), 0.12
+    error = np.sqrt(floor_variance(ground, np.zeros_like(ground), level, 0.0, PARAMS.bend))[0]
+    tangent = level + (ground[0] - level) * 1.25
+    np.testing.assert_allclose(error, np.abs(level * (ground[0] / level) ** 1.25 - tangent), atol=0.005)
+    assert error[0] == 0 < error[1] < 0.01 * level < 0.3 * level < error[2]
+    assert not floor_variance(ground, np.zeros_like(ground), level, 0.06, 0.0).any()

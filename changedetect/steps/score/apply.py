@@ -189,7 +189,7 @@ def explain(
         light = predict.lit(plane, model.path[k], params)
         variance = predict.expected_variance(plane, pair.spread[k], model.variance[k])
         variance *= noise
-        variance += (np.float32(params.relative_floor) * light) ** 2
+        variance += predict.floor_variance(plane, light, model.level[k], params.relative_floor, model.bend)
         parts.raw.append(predict.residual(pair, k, plane, params.residual_sigma_px))
         parts.lights.append(light)
         parts.sigmas.append(np.sqrt(variance, out=variance))

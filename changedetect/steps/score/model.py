@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from changedetect.core.comparable import PICTURE
 from changedetect.core.results import Noise
 from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
@@ -174,6 +175,7 @@ def _start(raster: Raster, baseline: Baseline, bands: tuple[str, ...], params: S
         variance=(),
         whitening=(),
         shadow_reach_m=(params.shadow_reach_m, params.shadow_reach_m),
+        bend=params.bend if raster.unit == PICTURE else 0.0,
     )
 
 
@@ -305,7 +307,8 @@ def _fit_variance(
         fit[6] = min(fit[6], params.max_spread_weight)
         weights.append(tuple(float(w) for w in fit))
         variance = predict.weighted_variance(terms, weights[-1])
-        variance += (np.float32(params.relative_floor) * light) ** 2
+        expected = np.asarray(lattice.take(plane), np.float32)
+        variance += predict.floor_variance(expected, light, model.level[k], params.relative_floor, model.bend)
         sample.residuals.append(np.asarray(left, np.float32))
         sample.sigmas.append(np.sqrt(variance))
         sample.lights.append(light)

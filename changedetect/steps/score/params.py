@@ -38,6 +38,9 @@ class ScoreParams:
     """Coarse sensors need this many pixels for a median that a single object cannot move."""
     relative_floor: Annotated[float, Field(ge=0.0, le=1.0)] = 0.06
     """Relative error of any prediction (bidirectional reflectance, adjacency, sky): no sensor noise is below it."""
+    bend: Annotated[float, Field(ge=0.0, le=1.0)] = 0.12
+    """Pictures are stretched by unknown curves: the tangent to a power of 1.25, laid at the level of ordinary
+    ground, is off by this times (the square of) a thing's distance from that level, over the level."""
     brightness_floor: Annotated[float, Field(gt=0.0)] = 0.004
     """Least light (reflectance) taken as falling on the ground, so that ratios over water stay finite."""
     registration_factor: Annotated[float, Field(ge=0.0)] = 1.0

@@ -190,6 +190,14 @@ def weighted_variance(terms: Sequence[Plane], weights: Sequence[float]) -> Plane
     return total
 
 
+def floor_variance(prediction: Plane, light: Plane, level: float, relative: float, bend: float) -> Plane:
+    """Return the variance that no fit can tell: of any prediction, and of what is far from the median ground."""
+    total = np.square(np.float32(relative) * light)
+    if bend:
+        total += np.square(np.float32(bend / level) * np.square(prediction - np.float32(level)))
+    return np.asarray(total)
+
+
 def expected_variance(prediction: Plane, spread: Plane, weights: Sequence[float]) -> Plane:
     """Return the sum of the variance terms by their weights; those without weight are not made."""
     total = np.full_like(prediction, np.float32(weights[0]))

@@ -73,6 +73,8 @@ class ScoreModel:
     """The same after the common change of light is taken out."""
     tolerance_px: float = 0.0
     """Distance by which misregistration may move a thing, where compact things are looked for."""
+    bend: float = 0.0
+    """How far a line through ordinary ground may miss what is much brighter or darker; see `ScoreParams.bend`."""
     fields: dict[str, CoarseField] = field(default_factory=dict)
     """offset_0.. (relative, per band), bright_before, bright_after (60th percentiles), noise (relative level)."""
 
