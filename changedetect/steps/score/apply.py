@@ -12,7 +12,7 @@ from changedetect.core.comparable import PICTURE
 from changedetect.core.raster import Raster
 from changedetect.steps.score import evidence, fields, local, predict
 from changedetect.steps.score.coarse_compact import LINEAR_UNITS, compact_evidence, compact_halo_px
-from changedetect.steps.score.shadows import Shadows, core_px, find_shadows
+from changedetect.steps.score.shadows import Shadows, core_px, find_dark, find_shadows
 from changedetect.steps.score.state import ScoreModel
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _score_pair(
     unmatched: predict.Pair, pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams
 ) -> tuple[Plane, ...]:
     offset = model.pixel_offset(grid)
-    shadows = find_shadows(unmatched, model, grid, params)
+    shadows = find_shadows(find_dark(unmatched, model, grid, params), model, grid, params)
     parts = explain(pair, predict.predictions(pair, model), model, offset, params)
     score, free, light, darker = _weigh_rows(pair, parts, shadows, (model, params), offset)
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)

@@ -14,7 +14,7 @@ from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import evidence, fields, predict
 from changedetect.steps.score.shade import learn_shadow
-from changedetect.steps.score.shadows import Shadows, find_shadows, measure_reach
+from changedetect.steps.score.shadows import Shadows, find_dark, find_shadows, measure_reach
 from changedetect.steps.score.state import CoarseField, ScoreModel
 
 if TYPE_CHECKING:
@@ -98,12 +98,13 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
         model = _fit_prediction(matched, model, lattice, params)
     planes = list(predict.predictions(matched, model))
     model = _fit_fields(pair, matched, planes, model, lattice, params)
-    model = measure_reach(pair, model, raster.grid, params)
-    shadows = find_shadows(pair, model, raster.grid, params)
-    model = learn_shadow(pair, matched, planes, shadows, model, raster.grid, params)
+    dark = find_dark(pair, model, raster.grid, params)
+    model = measure_reach(dark, pair.valid, model, raster.grid, params)
+    shadows = find_shadows(dark, model, raster.grid, params)
+    model = learn_shadow(dark, matched, planes, shadows, model, params)
     # Planes are let go as soon as nothing needs them: this is where a run holds most.
     matched = predict.Pair(bands, [], matched.after, matched.spread, matched.valid)
-    del pair
+    del pair, dark
     model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
     del matched
     model = _fit_whitening(sample, shadows, model, lattice, params)

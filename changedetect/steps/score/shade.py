@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 
 from changedetect.steps.score import predict
-from changedetect.steps.score.shadows import Shadows, find_dark
+from changedetect.steps.score.shadows import DarkGround, Shadows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from changedetect.core.grid import Grid
     from changedetect.steps.score.params import ScoreParams
     from changedetect.steps.score.state import ScoreModel
 
@@ -27,12 +26,11 @@ _LEAST, _MOST = 0.1, 0.97
 
 
 def learn_shadow(
-    pair: predict.Pair,
+    dark: DarkGround,
     matched: predict.Pair,
     planes: list[NDArray[np.float32]],
     shadows: Shadows,
     model: ScoreModel,
-    grid: Grid,
     params: ScoreParams,
 ) -> ScoreModel:
     """Return the model with the share of light that is left in shadow, per band.
@@ -41,14 +39,14 @@ def learn_shadow(
     Cores only: the edges of shadows hold half of the sun. With too few such pixels, or no agreement, nothing is
     learned, and shadow counts as grey.
     """
-    if len(pair.bands) < 2:
+    bands = matched.bands
+    if len(bands) < 2:
         return model
-    dark = find_dark(pair, model, grid, params)
     lights = [predict.lit(plane, path, params) for plane, path in zip(planes, model.path, strict=True)]
     seen = [now - np.float32(path) for now, path in zip(matched.after, model.path, strict=True)]
-    deep = predict.darkness_plane(seen, pair.bands) < np.float32(_DEEP) * predict.darkness_plane(lights, pair.bands)
-    deep &= _fell(seen, lights, predict.visible_indices(pair.bands))
-    grew = (dark.after > 0) & ~(cv2.dilate(dark.before, _BOX) > 0) & shadows.near & pair.valid & deep
+    deep = predict.darkness_plane(seen, bands) < np.float32(_DEEP) * predict.darkness_plane(lights, matched.bands)
+    deep &= _fell(seen, lights, predict.visible_indices(bands))
+    grew = (dark.after > 0) & ~(cv2.dilate(dark.before, _BOX) > 0) & shadows.near & matched.valid & deep
     core = cv2.erode(grew.astype(np.uint8), _BOX) > 0
     if core.sum() < params.min_shadow_pixels:
         return model

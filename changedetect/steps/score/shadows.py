@@ -44,35 +44,37 @@ class DarkGround:
     after: NDArray[np.uint8]
     core: NDArray[np.uint8]
     """Dark on both dates over the width of a shadow's core."""
+    away_px: NDArray[np.float32]
+    """How far the nearest core is; infinite without any."""
 
 
-def find_shadows(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> Shadows:
+def find_shadows(dark: DarkGround, model: ScoreModel, grid: Grid, params: ScoreParams) -> Shadows:
     """Return where a shadow may have gone (dark before) or come (near ground dark on both dates).
 
     Each as far as the shadows of the scene were seen to move: where the sun stands as it stood, what darkens beside a
     tree is no shadow of it.
     """
-    dark = find_dark(pair, model, grid, params)
     came_m, gone_m = model.shadow_reach_m
     was_dark = cv2.dilate(dark.before, _BOX) > 0
     if gone_m < params.shadow_reach_m:
-        was_dark &= _within(dark.after, gone_m / grid.gsd_m)
-    return Shadows(np.asarray(was_dark), _within(dark.core, max(came_m / grid.gsd_m, 1.0)))
+        was_dark &= _away_px(dark.after) <= gone_m / grid.gsd_m
+    return Shadows(np.asarray(was_dark), dark.away_px <= max(came_m / grid.gsd_m, 1.0))
 
 
-def measure_reach(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> ScoreModel:
+def measure_reach(
+    dark: DarkGround, valid: NDArray[np.bool_], model: ScoreModel, grid: Grid, params: ScoreParams
+) -> ScoreModel:
     """Return the model with how far from lasting shadows light may have gone, and come back.
 
     A shadow of width w that moves by d sweeps d w, and round its core the edge is about pi w long: so pi times the area
     that darkened beside cores, per length of their edges, is how far shadows moved on average, and the tallest moved
     `shadow_reach_factor` times as far.
     """
-    dark = find_dark(pair, model, grid, params)
     edge_px = int(((dark.core > 0) & (cv2.erode(dark.core, _BOX) == 0)).sum())
     most = params.shadow_reach_m
     if not edge_px:
         return replace(model, shadow_reach_m=(most, most))
-    beside = _within(dark.core, max(params.shadow_beside_m / grid.gsd_m, _LEAST_REACH_PX)) & pair.valid
+    beside = (dark.away_px <= max(params.shadow_beside_m / grid.gsd_m, _LEAST_REACH_PX)) & valid
     reach = []
     for now, then in ((dark.after, dark.before), (dark.before, dark.after)):
         swept = int(((now > 0) & (cv2.dilate(then, _BOX) == 0) & beside).sum())
@@ -82,10 +84,10 @@ def measure_reach(pair: predict.Pair, model: ScoreModel, grid: Grid, params: Sco
     return replace(model, shadow_reach_m=(reach[0], reach[1]))
 
 
-def _within(marked: NDArray[np.uint8], reach_px: float) -> NDArray[np.bool_]:
+def _away_px(marked: NDArray[np.uint8]) -> NDArray[np.float32]:
     if not marked.any():
-        return np.zeros(marked.shape, bool)
-    return np.asarray(cv2.distanceTransform(1 - marked, cv2.DIST_L2, 5) <= reach_px)
+        return np.broadcast_to(np.float32(np.inf), marked.shape)
+    return np.asarray(cv2.distanceTransform(1 - marked, cv2.DIST_L2, 5))
 
 
 def find_dark(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams) -> DarkGround:
@@ -100,4 +102,4 @@ def find_dark(pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScorePa
     radius = core_px(params, grid.gsd_m)
     if radius >= 1:
         core = np.asarray(cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((2 * radius + 1,) * 2, np.uint8)), np.uint8)
-    return DarkGround(dark[0], dark[1], core)
+    return DarkGround(dark[0], dark[1], core, _away_px(core))
