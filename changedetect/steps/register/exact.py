@@ -42,11 +42,14 @@ def resample_exactly(
         flat = near.reshape(-1, near.shape[2])
         moved = cv2.sepFilter2D(flat, cv2.CV_32F, across[i, j], down[i, j], anchor=_ANCHOR).reshape(near.shape)
         out[:, r0:r1, c0:c1] = moved[:, before : before + r1 - r0, before : before + c1 - c0]
-        rest_y[r0:r1, c0:c1] -= v[i, j]
-        rest_x[r0:r1, c0:c1] -= w[i, j]
+    heights, widths = np.diff(rows), np.diff(cols)
+    rest_y -= v.repeat(heights, axis=0).repeat(widths, axis=1)
+    rest_x -= w.repeat(heights, axis=0).repeat(widths, axis=1)
+    slope = np.empty_like(rest_y)
     for moved in out:
-        moved += rest_y * cv2.sepFilter2D(moved, cv2.CV_32F, _STILL, _DERIVATIVE)
-        moved += rest_x * cv2.sepFilter2D(moved, cv2.CV_32F, _DERIVATIVE, _STILL)
+        for rest, along_row, along_col in ((rest_y, _STILL, _DERIVATIVE), (rest_x, _DERIVATIVE, _STILL)):
+            cv2.sepFilter2D(moved, cv2.CV_32F, along_row, along_col, dst=slope)
+            moved += np.multiply(rest, slope, out=slope)
     return out
 
 

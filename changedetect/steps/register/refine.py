@@ -313,7 +313,7 @@ def _sum_part(moved: _Warped, mixes: _Mixes, cell_px: int, part: slice) -> NDArr
 def _slopes(plane: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return eight times the gradient along rows and columns by Sobel's kernel; at the rim it means nothing."""
     flat, width = plane.ravel(), plane.shape[1]
-    slope_y, slope_x = np.zeros_like(plane), np.zeros_like(plane)
+    slope_y, slope_x = np.empty_like(plane), np.empty_like(plane)
     down = flat[2 * width :] - flat[: -2 * width]
     pair = flat[width:] + flat[:-width]
     pair[:-width] += pair[width:]
@@ -322,6 +322,8 @@ def _slopes(plane: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
     np.subtract(level[2:], level[:-2], out=slope_x.ravel()[inner])
     sides = down[1:] + down[:-1]
     np.add(sides[1:], sides[:-1], out=slope_y.ravel()[inner])
+    for slope in (slope_y.ravel(), slope_x.ravel()):
+        slope[: inner.start] = slope[inner.stop :] = 0.0
     return slope_y, slope_x
 
 
