@@ -92,3 +92,20 @@ def test_what_only_touches_the_hull_leaves_no_lines_and_no_points(turn_deg):
     after = narrow_hulls(before, sigma, GRID).geometry.iloc[0]
     assert after.geom_type == "Polygon"
     assert after.area < whole.area
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 33.0])
+def test_a_pointed_bow_is_no_part_of_a_rectangle(turn_deg):
+    """The area is that of the hull, whose bow tapers over a fifth of its length, not length times breadth."""
+    half, beam, fine = LENGTH_PX / 2, BREADTH_PX / 2, 8
+    points = np.array([(half, 0), (half - 9, beam), (-half, beam), (-half, -beam), (half - 9, -beam)])
+    t = np.deg2rad(turn_deg)
+    turned = points @ np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]]) + 60.5
+    drawn = np.zeros((SIDE * fine, SIDE * fine), np.uint8)
+    cv2.fillPoly(drawn, [np.rint(turned * fine).astype(np.int32)], 200)
+    whole = drawn.reshape(SIDE, fine, SIDE, fine).mean(axis=(1, 3)).astype(np.float32) / 5
+    sigma = cv2.GaussianBlur(whole, (0, 0), 0.9)
+    after = narrow_hulls(found(sigma), sigma, GRID)
+    true_m2 = (LENGTH_PX * BREADTH_PX - 9 * beam) * GSD_M**2
+    assert after.loc[7, "area_m2"] == pytest.approx(true_m2, rel=0.09)  # as its breadth
+    assert after.geometry.iloc[0].is_valid

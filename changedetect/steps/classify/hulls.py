@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from rasterio.features import geometry_mask
-from shapely import affinity, get_parts
-from shapely.geometry import Polygon, box
+from shapely import affinity, get_parts, make_valid
+from shapely.geometry import Polygon
 from shapely.ops import unary_union
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def narrow_hulls(detections: gpd.GeoDataFrame, sigma: NDArray[np.float32], grid:
     -----
     Outlines end where evidence does, and beside a bright hull the blur of the sensor is evidence for a pixel or more.
     Blur moves evidence across a side and keeps its sum: the sum over the level of the hull is its breadth, to
-    fractions of a pixel. Only the sides are cut: bows and holds may be as dark as water.
+    fractions of a pixel. Towards bow and stern the breadth shrinks as that sum does; amidships it does not, as holds
+    may be as dark as water.
     """
     result = detections.copy()
     for at in result.index[result["class"] == "vessel"]:
@@ -82,15 +84,18 @@ def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> 
         return None
     along = float(np.deg2rad(turn if first >= second else turn + 90.0))
     evidence = np.where(inside, sigma[rows, cols], np.float32(0))
-    across, profile = _across(evidence, middle, (max(first, second), min(first, second)), along)
+    along_px, across, sampled = _sample(evidence, middle, (max(first, second), min(first, second)), along)
+    amid = np.abs(along_px) <= _MIDDLE * max(first, second)
+    profile = np.median(sampled[amid], axis=0)
     held = profile >= _HALF * profile.max()
     if not held.any() or profile.max() <= 0:
         return None
     width = float(profile.sum() / np.quantile(profile[held], _PLATEAU)) * _STEP_PX
     centre = float(across[held][[0, -1]].mean())
-    reach = float(np.hypot(*part.shape))
+    half = width / 2 * _taper(sampled.sum(axis=1), along_px, amid)
     # x along the hull, y across it, in pixels down and right; then north is up
-    strip = affinity.rotate(box(-reach, centre - width / 2, reach, centre + width / 2), along, (0, 0), use_radians=True)
+    sides = [np.column_stack([along_px, centre + side * half]) for side in (-1, 1)]
+    strip = affinity.rotate(make_valid(Polygon([*sides[0], *sides[1][::-1]])), along, (0, 0), use_radians=True)
     a, b, c, d, e, f = part.transform[:6]
     strip = affinity.affine_transform(affinity.translate(strip, middle[0] + 0.5, middle[1] + 0.5), [a, b, d, e, c, f])
     # where an outline only touches the strip, the intersection has lines and points of its own
@@ -98,15 +103,26 @@ def _narrowed(outline: BaseGeometry, sigma: NDArray[np.float32], grid: Grid) -> 
     return unary_union(pieces), width * grid.gsd_m
 
 
-def _across(
+def _sample(
     evidence: NDArray[np.float32], middle: Sequence[float], sides: tuple[float, float], along: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return places across a hull, pixels from its middle, and the usual evidence there between bow and stern."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return places along and across a hull, pixels from its middle, and the evidence at each, (along, across)."""
     length, width = sides
-    on = np.arange(-_MIDDLE * length, _MIDDLE * length + 0.5)
+    half = length / 2 + _REACH_PX
+    on = np.linspace(-half, half, math.ceil(2 * half) + 1)
     across = np.arange(-width / 2 - _REACH_PX, width / 2 + _REACH_PX + _STEP_PX, _STEP_PX)
     t, x = np.meshgrid(on, across, indexing="ij")
     col = middle[0] + t * np.cos(along) - x * np.sin(along)
     row = middle[1] + t * np.sin(along) + x * np.cos(along)
     sampled = cv2.remap(evidence, col.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
-    return across, np.median(sampled, axis=0).astype(np.float64)
+    return on, across, sampled.astype(np.float64)
+
+
+def _taper(sums: NDArray[np.float64], along_px: NDArray[np.float64], amid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the breadth at each place along a hull as a share of that amidships: bow and stern narrow, never widen."""
+    share = np.minimum(sums / max(float(np.quantile(sums[amid], _PLATEAU)), 1e-9), 1.0)
+    share[amid] = 1.0  # holds may be as dark as water
+    ahead = along_px > 0
+    share[ahead] = np.minimum.accumulate(share[ahead])
+    share[~ahead] = np.minimum.accumulate(share[~ahead][::-1])[::-1]
+    return np.maximum(share, 1e-3)
