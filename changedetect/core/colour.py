@@ -26,6 +26,8 @@ _DARK = 0.1
 _BLUR_PX = 1.0
 _STEEP = 0.07
 """Gradient per pixel of the logarithm of an edge that lasts: of roofs, roads and yards."""
+_OUTLINE = 0.06
+"""The same of an outline, anywhere within a pixel of it."""
 _NEAR_PX = 5
 _BARE_NDVI, _WATER_NDVI = 0.4, -0.12
 _LEAST_PX = 500
@@ -95,6 +97,19 @@ def even_change(change: ColourChange, inside: Mask, where: tuple[slice, slice]) 
         "own_light": shade,
         "own_light_evenness": abs(shade) / max(spread, 0.01),
     }
+
+
+def lasting_outline(change: ColourChange, inside: Mask, where: tuple[slice, slice]) -> float:
+    """Return the share of a thing's outline that is an edge in some band, on the date when it is less of one.
+
+    `inside` is of the window `where`, which reaches beyond it.
+    """
+    box = np.ones((3, 3), np.uint8)
+    line = (cv2.dilate(inside.astype(np.uint8), box) > 0) & ~inside
+    if not line.any():
+        return 0.0
+    edges = (cv2.dilate((steep[where] > _OUTLINE).astype(np.uint8), box) > 0 for steep in change.steep)
+    return min(float(edge[line].mean()) for edge in edges)
 
 
 def _log(plane: Plane, floor: float) -> Plane:

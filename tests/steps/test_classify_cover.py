@@ -75,6 +75,7 @@ RECOLOURED = ROOF | {"visible_change": 0.05, "evenness": 0.5, "own_colour": 0.13
         {"ndvi_before": 0.25, "ndvi_after": 0.45},  # a patch that came up
         {"ndvi_before": -0.2},  # a pond
         {"rect_length_m": 8.5},
+        {"rect_length_m": 22.8, "rect_width_m": 5.9},  # a piece of a road
         {"rect_width_m": 3.5},
         {"fill": 0.7},
         {"moved_shadow": 0.5},

@@ -132,6 +132,36 @@ def test_detect_looks_for_them_where_local_contrast_is_asked_for() -> None:
     assert not detect(score, baseline, raster, DetectParams()).any()
 
 
+MEASURED = {
+    "fill": 1.0,
+    "rect_length_m": 14.0,
+    "rect_width_m": 8.0,
+    "ndvi_before": 0.13,
+    "ndvi_after": 0.08,
+    "contrast_before": 0.4,
+    "contrast_after": 0.4,
+}
+
+
+def test_what_has_an_outline_on_both_dates_and_another_colour_stood_on_both() -> None:
+    came = (slice(40, 56), slice(92, 120))
+    kept = [one for one in ROOFS if one[1].start < 60]
+    before = paint([(one, TILES) for one in kept])
+    after = paint([(kept[0], SHEETS), *((one, TILES) for one in kept[1:]), (came, SHEETS)], seed=2)
+    baseline, raster = pair(before, after)
+    place = raster.grid.transform
+    table = gpd.GeoDataFrame(
+        {"status": "appeared", "gsd_m": raster.grid.gsd_m, "length_m": 14.0, "features": [MEASURED] * 2},
+        geometry=[shapely.box(*place @ (c.start, r.start), *place @ (c.stop, r.stop)) for r, c in (kept[0], came)],
+        crs=raster.grid.crs,
+    )
+    looked = look_at_roofs(table, raster, baseline, CoverParams())
+    assert list(looked["status"]) == ["modified", "appeared"]
+    as_ground = table.assign(features=[MEASURED | {"contrast_before": 0.06}] * 2)
+    assert list(look_at_roofs(as_ground, raster, baseline, CoverParams())["status"]) == ["appeared"] * 2
+    assert ["own_colour" in f for f in looked["features"]] == [True, False]
+
+
 def test_only_what_stood_on_both_dates_is_looked_at_for_its_own_colour() -> None:
     baseline, raster = pair(paint(camp()), paint(camp(SHEETS), seed=2))
     corners = [(raster.grid.transform @ (c.start, r.start), raster.grid.transform @ (c.stop, r.stop)) for r, c in ROOFS]
@@ -140,7 +170,7 @@ def test_only_what_stood_on_both_dates_is_looked_at_for_its_own_colour() -> None
             "status": ["modified"] * 4 + ["appeared"] * 4,
             "gsd_m": raster.grid.gsd_m,
             "length_m": 14.0,
-            "features": [{"fill": 1.0}] * 8,
+            "features": [MEASURED] * 8,
         },
         geometry=[shapely.box(*one, *other) for one, other in corners],
         crs=raster.grid.crs,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field
 from rasterio import Env
 from rasterio.features import geometry_mask
 
-from changedetect.core.colour import change_of_colour, even_change
+from changedetect.core.colour import change_of_colour, even_change, lasting_outline
 from changedetect.core.tables import as_objects
 
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ class CoverParams:
     """... in a rectangle, ..."""
     colour_min_length_m: Annotated[float, Field(ge=0.0)] = 10.0
     """... longer than crowns and cars, ..."""
+    colour_max_aspect: Annotated[float, Field(ge=1.0)] = 3.0
+    """... and no strip: a piece of a road has an outline on both dates too, and changes colour when it dries, ..."""
+    colour_min_outline: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
+    """Share of its outline that is an edge in some band, on each of both dates, from which it stood on both, though
+    less than half of it has the contrast of a roof: those whose ground on one side is as bright ..."""
+    colour_min_contrast: Annotated[float, Field(ge=0.0)] = 0.22
+    """... if as a whole it differs by this from the ground around in some band, on each of both: roofs have .3 and up.
+    Bare ground that changed its colour beside a hedge had .06."""
     colour_bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
     """... and less green than this on one of the dates: patches that came up or withered have .24 and more."""
 
@@ -105,6 +114,7 @@ def is_recoloured(row: Mapping[str, Any], params: CoverParams) -> bool:
         and f["own_colour_evenness"] >= params.colour_min_evenness
         and f["fill"] >= params.colour_min_fill
         and f["rect_length_m"] >= params.colour_min_length_m
+        and f["rect_length_m"] <= params.colour_max_aspect * f["rect_width_m"]
         and f["rect_width_m"] >= params.min_width_m
         and f["ndvi_before"] <= params.max_ndvi
         and f["ndvi_after"] <= params.max_ndvi
@@ -118,27 +128,34 @@ def look_at_roofs(
 ) -> gpd.GeoDataFrame:
     """Return the detections with how the things themselves changed in colour and light among their features.
 
-    Of what stood on both dates and is long enough for a roof, where pixels show it apart from what is beside it; the
-    others are as they were. Contrast with the ground changes with the ground as well, what `own_colour` and `own_light`
-    say does not.
+    Of what stood on both dates and is long enough for a roof, where pixels show it apart from what is beside it; what
+    has an outline on both and changed its colour as roofs do is `modified`. The others are as they were. Contrast with
+    the ground changes with the ground as well, what `own_colour` and `own_light` say does not.
     """
-    stood = (detections["status"] == "modified") & (detections["gsd_m"] <= params.same_max_gsd_m)
-    stood &= detections["length_m"] >= params.min_length_m
-    change = change_of_colour(baseline, raster) if stood.any() else None
+    wanted = (detections["gsd_m"] <= params.same_max_gsd_m) & (detections["length_m"] >= params.min_length_m)
+    wanted &= np.array([f["fill"] >= params.colour_min_fill for f in detections["features"]], bool)
+    change = change_of_colour(baseline, raster) if wanted.any() else None
     if change is None:
         return detections
-    features = list(detections["features"])
+    features, status = list(detections["features"]), list(detections["status"])
     valid = raster.valid & baseline.valid
     with Env():
-        for k, (is_wanted, shape) in enumerate(zip(stood, detections.geometry, strict=True)):
+        for k, (is_wanted, shape) in enumerate(zip(wanted, detections.geometry, strict=True)):
             where = raster.grid.window_around(shape.bounds, _MARGIN_PX)
             part = raster.grid.crop(*where)
             if not is_wanted or min(part.shape) < 1:
                 continue
             inside = geometry_mask([shape], part.shape, part.transform, invert=True) & valid[where]
-            if inside.any():
-                features[k] = {**features[k], **even_change(change, inside, where)}
-    return detections.assign(features=as_objects(features))
+            if not inside.any():
+                continue
+            told = features[k] | even_change(change, inside, where)
+            stood = min(told.get(f"contrast_{date}", 0.0) for date in ("before", "after")) >= params.colour_min_contrast
+            stood = stood and lasting_outline(change, inside, where) >= params.colour_min_outline
+            if stood and is_recoloured({"status": "modified", "features": told}, params):
+                status[k] = "modified"
+            if status[k] == "modified":
+                features[k] = told
+    return detections.assign(features=as_objects(features), status=status)
 
 
 def is_same_roof(row: Mapping[str, Any], params: CoverParams) -> bool:

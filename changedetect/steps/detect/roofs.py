@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from changedetect.core.colour import ColourChange, change_of_colour, even_change
+from changedetect.core.colour import ColourChange, change_of_colour, even_change, lasting_outline
 from changedetect.steps.detect.masks import components
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ class RoofParams:
     """Narrower ones are tracks."""
     min_fill: Annotated[float, Field(ge=0.0, le=1.0)] = 0.78
     """They fill their rectangle."""
-    edge: Annotated[float, Field(gt=0.0)] = 0.06
-    """Gradient of the logarithm of brightness per pixel, in any band, of an outline ..."""
     min_edges: Annotated[float, Field(ge=0.0, le=1.0)] = 0.85
-    """... and the share of it that has one, on each of both dates: what was built there stood and stands."""
+    """Share of its outline that is an edge, on each of both dates: what was built there stood and stands."""
     max_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.5
     """No roof is greener, on either date; paint is ..."""
     bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
@@ -112,11 +110,8 @@ def _is_roof(roof: Mask, change: ColourChange, where: tuple[slice, slice], gsd_m
         return False
     if width_m < params.min_width_m:
         return False
-    line = (cv2.dilate(roof.astype(np.uint8), _BOX) > 0) & ~roof
-    for steep in change.steep:
-        edge = cv2.dilate((steep[where] > params.edge).astype(np.uint8), _BOX) > 0
-        if not line.any() or edge[line].mean() < params.min_edges:
-            return False
+    if lasting_outline(change, roof, where) < params.min_edges:
+        return False
     if min(float(np.median(plane[where][roof])) for plane in change.ndvi) > params.bare_ndvi:
         return False
     told = even_change(change, roof, where)
