@@ -14,7 +14,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.tables import MEASURE_COLUMNS, geo_table
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.explain import ExplainParams, View, explain
-from changedetect.steps.explain.slopes import slope_gain
+from changedetect.steps.explain.slopes import slope_gain, turned_light
 
 BANDS = ("blue", "green", "red", "nir")
 GROUND = np.array([0.06, 0.09, 0.10, 0.30])
@@ -84,6 +84,29 @@ def test_without_the_sun_nothing_is_explained() -> None:
     images = gable(SEPTEMBER), gable(OCTOBER)
     assert slope_gain(images, on(SOUTH), (OCTOBER, View())) == 0.0
     assert slope_gain(images, on(SOUTH), (View(sun_azimuth_deg=170.0), SEPTEMBER)) == 0.0
+
+
+def stretched(image: np.ndarray) -> np.ndarray:
+    """Return an image as a picture shows it whose black takes a third of the ground's brightness away."""
+    return image - 0.33 * GROUND[:, None, None].astype(np.float32)
+
+
+BLACKS = (0.0, 0.2, 0.33)
+
+
+def test_a_picture_shows_light_that_one_slope_alone_lost_whatever_its_stretch() -> None:
+    images = stretched(gable(SEPTEMBER)), stretched(gable(OCTOBER))
+    assert turned_light(images, on(NORTH), BLACKS) > 0.85
+    assert turned_light(images, on(SOUTH) | on(NORTH), BLACKS) > 0.85
+    assert turned_light(images, on(NORTH), (0.0,)) < turned_light(images, on(NORTH), BLACKS)
+
+
+@pytest.mark.parametrize("paint", [0.6 * SHEETS, 1.6 * SHEETS, np.array([0.09, 0.11, 0.21, 0.27])])
+def test_a_picture_of_new_paint_is_not_explained_by_light(paint: np.ndarray) -> None:
+    for later in (SEPTEMBER, OCTOBER):
+        images = stretched(gable(SEPTEMBER)), stretched(gable(later, paint=paint))
+        assert turned_light(images, on(NORTH), BLACKS) < 0.85
+    assert turned_light((gable(SEPTEMBER), gable(SEPTEMBER)), on(NORTH), BLACKS) == 0.0
 
 
 @pytest.mark.parametrize(("status", "flagged"), [("modified", True), ("appeared", False)])

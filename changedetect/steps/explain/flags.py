@@ -10,11 +10,12 @@ import numpy as np
 from rasterio import Env
 from rasterio.features import geometry_mask
 
+from changedetect.core.comparable import PICTURE
 from changedetect.core.quality import is_valid
 from changedetect.core.tables import MEASURE_COLUMNS, as_objects, require_columns
 from changedetect.steps.explain.shadows import Reach, casts_shadow, light_change, shadow_reach, stood_tall, tints_of
 from changedetect.steps.explain.shifts import along, around, shift_gain
-from changedetect.steps.explain.slopes import slope_gain
+from changedetect.steps.explain.slopes import slope_gain, turned_light
 from changedetect.steps.explain.view import View, differ
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ EXPLAINED_FLAGS = (
 """Detections with one of these are listed, but are no changes and are not counted."""
 
 _MARGIN_M = 6.0
+_BLACKS = (0.0, 0.2, 0.4, 0.6)
+"""A picture's black may be that of its shadows: what lies below it, as a share of the usual brightness."""
 _ROOF_MARGIN_M = 15.0
 """The opposite slope of a barrack lies within it."""
 
@@ -153,7 +156,10 @@ def _slope(geometry: Any, images: tuple[Raster, tuple[Plane, Plane, Plane]], vie
     rows, cols = _window(geometry, raster, _ROOF_MARGIN_M)
     grid = raster.grid.crop(rows, cols)
     mask = geometry_mask([geometry], grid.shape, grid.transform, invert=True)
-    return slope_gain((before[:, rows, cols], after[:, rows, cols]), mask, views)
+    cut = (before[:, rows, cols], after[:, rows, cols])
+    gain = slope_gain(cut, mask, views)
+    # how much light a picture shows, its stretch decides: that it is light must do
+    return max(gain, turned_light(cut, mask, _BLACKS)) if raster.unit == PICTURE else gain
 
 
 def _window(geometry: Any, raster: Raster, margin_m: float = _MARGIN_M) -> tuple[slice, slice]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +35,8 @@ _SAME_COLOUR = 0.2
 """Largest difference of bands (log) between two slopes of one roof: the sky that lights the darker one is blue."""
 _GAIN_ERROR = 0.2
 """Brightness of both slopes may be wrong by this (log) on one date: season and haze are not quite normalised away."""
+_OTHER_SLOPE = 0.4
+"""Where light alone changed, the slope that changed less did so by at most this share of the other."""
 _DARKEST = 0.05
 """Share of the usual brightness below which logarithms are cut."""
 
@@ -67,27 +69,70 @@ def slope_gain(images: tuple[Plane, Plane], mask: Mask, views: tuple[View, View]
     if any(angle is None for sun in suns for angle in sun):
         return 0.0
     now, then = ((float(azimuth or 0.0), float(elevation or 0.0)) for azimuth, elevation in suns)
+    found = _levels_of_slopes(images, mask, 0.0)
+    return max((_gain(levels[:, 1] - levels[:, 0], way, (then, now)) for way, levels in found), default=0.0)
+
+
+def turned_light(images: tuple[Plane, Plane], mask: Mask, blacks: Sequence[float]) -> float:
+    """Return the share of the squared change of two slopes of a roof that is light which only one of them lost or won.
+
+    Parameters
+    ----------
+    images : tuple of ndarray
+        Before and after, (band, row, col), normalised.
+    mask : ndarray
+        The object, (row, col): one slope, or both.
+    blacks : sequence of float
+        Brightness at which the images may show black, as shares of the usual brightness: a stretch hides it.
+
+    Returns
+    -------
+    float
+        0 to 1; 0 where both slopes changed much alike: new paint is on both.
+
+    Notes
+    -----
+    For pictures: their suns are seldom known, and their stretch bends how much light there was. Light takes the same
+    share of all bands, once what the stretch took away is added again. What the sun meets at less of an angle changes
+    most; where that is the brighter slope, it was painted.
+    """
+    best = 0.0
+    for black in blacks:
+        for _, levels in _levels_of_slopes(images, mask, black):
+            light = levels.mean(axis=2)  # (slope, date)
+            if _is_turned(light):
+                left = np.diff(levels - light[:, :, None], axis=1)
+                best = max(best, 1.0 - float((left**2).sum() / (np.diff(levels, axis=1) ** 2).sum()))
+    return best
+
+
+def _levels_of_slopes(images: tuple[Plane, Plane], mask: Mask, black: float) -> Iterator[tuple[float, Vector]]:
+    """Yield which way a slope may face, and of it and the one behind it, if of a kind, (slope, date, band) logs."""
     core = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0) > 0
     if core.sum() < _LEAST_PX or len(images[0]) < _LEAST_BANDS:
-        return 0.0
-    levels = [_log(image, images[0]) for image in images]
-    best = 0.0
+        return
+    levels = [_log(image, images[0], black) for image in images]
     for facing_deg, depth_px in _ways(mask):
         # The object is one slope and the other lies beyond it, or it is both.
         near, behind = _halves(core, facing_deg)
         for one, other in ((core, _beyond(core, mask, facing_deg, depth_px)), (near, behind)):
             if min(one.sum(), other.sum()) >= _LEAST_PX:
-                sides = [[_middle(level, part) for level in levels] for part in (one, other)]
-                best = max(best, _gain(sides, facing_deg, (then, now)))
-    return best
+                own, opposite = ([_middle(level, part) for level in levels] for part in (one, other))
+                if all(_alike(a, b) for a, b in zip(own, opposite, strict=True)):
+                    yield facing_deg, np.array([own, opposite])
 
 
-def _gain(sides: list[list[Vector]], facing_deg: float, suns: tuple[tuple[float, float], ...]) -> float:
-    """Return the share of the change of both sides (levels before and after, per band) that fits best takes away."""
-    own, other = sides
-    if not all(_alike(a, b) for a, b in zip(own, other, strict=True)):
-        return 0.0
-    seen = np.stack([own[1] - own[0], other[1] - other[0]])
+def _is_turned(light: Vector) -> bool:
+    """Return whether of two slopes, (slope, date), the one in less light changed and the other hardly did or less."""
+    change = light[:, 1] - light[:, 0]
+    most = int(np.argmax(np.abs(change)))
+    darker = int(np.argmin(light[most]))
+    in_less_light = light[most, darker] < light[1 - most, darker]
+    return bool(change[most] and in_less_light and change[1 - most] / change[most] <= _OTHER_SLOPE)
+
+
+def _gain(seen: Vector, facing_deg: float, suns: tuple[tuple[float, float], ...]) -> float:
+    """Return the share of the change of both slopes that the best fit takes away."""
     unexplained = max(_energy(seen), 1e-9)
     best = 0.0
     for slope_deg, sky in product(_SLOPES_DEG, _SKY_SHARES):
@@ -96,9 +141,11 @@ def _gain(sides: list[list[Vector]], facing_deg: float, suns: tuple[tuple[float,
     return best
 
 
-def _log(image: Plane, before: Plane) -> Plane:
-    floor = np.maximum(_DARKEST * np.median(before, axis=(1, 2), keepdims=True), 1e-6)
-    return np.asarray(np.log(np.maximum(image, floor)), np.float32)
+def _log(image: Plane, before: Plane, black: float) -> Plane:
+    usual = np.median(before, axis=(1, 2), keepdims=True)
+    # Black is a share of the whole, of which the image shows the rest.
+    whole = image + usual * np.float32(black / (1.0 - black))
+    return np.asarray(np.log(np.maximum(whole, np.maximum(_DARKEST * usual, 1e-6))), np.float32)
 
 
 def _middle(level: Plane, part: Mask) -> Vector:
