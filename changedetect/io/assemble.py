@@ -17,7 +17,7 @@ from changedetect.io.dates import Found, date_in_name, parse_stamp
 from changedetect.io.decibel import power_or_db
 from changedetect.io.files import Header, read_header
 from changedetect.io.place import place_of
-from changedetect.io.product import Product, describe, meaning, path_tail, recognise
+from changedetect.io.product import Product, describe, meaning, measured_bands, path_tail, recognise
 from changedetect.io.s2_offset import find_offset
 from changedetect.io.sidecar import Facts, facts_in_tags, read_sidecars, written_time
 
@@ -187,7 +187,8 @@ def _make_assets(
 def _describe(header: Header, draft: Draft, sensor: str | None, table: Sensors) -> Product:
     if not draft.bands:
         return describe(header, table, sensor)
-    indexes = [i + 1 for i, colour in enumerate(header.colours) if colour != "alpha"]
+    # who names as many bands as there are says that none is an alpha
+    indexes = measured_bands(header) if len(draft.bands) < header.count else list(range(1, header.count + 1))
     if len(draft.bands) != len(indexes):
         raise ConfigError(
             "`bands` does not fit the file", where=header.path, found=f"{len(indexes)} bands", needed=len(draft.bands)

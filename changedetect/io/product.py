@@ -49,7 +49,7 @@ class Product:
 def describe(header: Header, table: Sensors, sensor: str | None = None) -> Product:
     """Return what the bands of a file are: from its sensor, its band descriptions, its colours, or a stated guess."""
     chosen = sensor or recognise(header, table)
-    indexes = [i + 1 for i, colour in enumerate(header.colours) if colour != "alpha"]
+    indexes = measured_bands(header)
     if not indexes:
         raise DataError("holds an alpha band only", where=header.path)
     profile = table.sensor(chosen, where=header.path) if chosen else None
@@ -64,9 +64,18 @@ def describe(header: Header, table: Sensors, sensor: str | None = None) -> Produ
     return Product(chosen, tuple(zip(_distinct(names), indexes, strict=True)), unit, scale, offset, nodata)
 
 
+def measured_bands(header: Header) -> list[int]:
+    """Return the indexes, from 1, of the bands that are no alpha; a band described as near infrared is none.
+
+    GDAL marks the fourth band of what it writes in eight bits as alpha unless it is told otherwise.
+    """
+    told = zip(header.colours, header.descriptions, strict=True)
+    return [i for i, (colour, text) in enumerate(told, 1) if colour != "alpha" or spoken_band(text or "")]
+
+
 def recognise(header: Header, table: Sensors) -> str | None:
     """Return the sensor whose names occur in the file's path or band descriptions, or whose labels it bears."""
-    count = sum(colour != "alpha" for colour in header.colours)
+    count = len(measured_bands(header))
     for text in (path_tail(header.path), header.descriptions[0] or ""):
         for name, _ in table.named_in(text):
             profile = table.sensors[name]

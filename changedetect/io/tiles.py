@@ -13,6 +13,7 @@ from changedetect.core.quality import UNUSABLE, Quality
 from changedetect.errors import DataError
 from changedetect.io.files import open_raster, read_header, read_pixels
 from changedetect.io.place import Place, place_of
+from changedetect.io.product import measured_bands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +137,7 @@ def _read_tile(
         raise DataError("has too few bands", where=header.path, found=header.count, needed=max(numbers.indexes))
     with open_raster(header.path) as src:
         raw = read_pixels(src, numbers.indexes, rows, cols)
-        hidden = _hidden(src, numbers.indexes[0], rows, cols)
+        hidden = _hidden(src, header, numbers, rows, cols)
     with np.errstate(over="ignore", invalid="ignore"):
         data = raw.astype(np.float32)
     broken = ~np.isfinite(data).all(axis=0) if raw.dtype.kind == "f" else np.False_
@@ -156,11 +157,16 @@ def _is_nothing(band: NDArray[Any], header: Header, numbers: Numbers, index: int
     return _equals(band, header.nodata[index - 1] if numbers.nodata is None else numbers.nodata)
 
 
-def _hidden(src: Any, index: int, rows: tuple[int, int], cols: tuple[int, int]) -> NDArray[np.bool_]:
+def _hidden(
+    src: Any, header: Header, numbers: Numbers, rows: tuple[int, int], cols: tuple[int, int]
+) -> NDArray[np.bool_]:
     """Return True where the file's alpha band or internal mask says nothing is there."""
-    shape = (rows[1] - rows[0], cols[1] - cols[0])
+    shape, index = (rows[1] - rows[0], cols[1] - cols[0]), numbers.indexes[0]
     flags = {flag.name for flag in src.mask_flag_enums[index - 1]}
     if not flags & {"alpha", "per_dataset"}:
+        return np.zeros(shape, bool)
+    measured = {*measured_bands(header), *numbers.indexes, *numbers.others}
+    if "alpha" in flags and header.colours.index("alpha") + 1 in measured:
         return np.zeros(shape, bool)
     window = ((rows[0], rows[1]), (cols[0], cols[1]))
     return np.asarray(src.read_masks(index, window=window) == 0)

@@ -284,6 +284,15 @@ def test_band_names_from_descriptions_colours_and_guess(tmp_path, caplog):
     assert "nothing says which band is which; taken as blue, green, red, nir" in caplog.text
 
 
+def test_near_infrared_that_gdal_marks_as_alpha_is_read(tmp_path):
+    image(tmp_path / "a.tif", 4, "uint8", ("red", "green", "blue", "nir"), photometric="RGB", alpha="yes")
+    image(tmp_path / "b.tif", 4, "uint8", photometric="RGB", alpha="yes")
+    named = ["red", "green", "blue", "nir"]
+    assert one([{"path": "a.tif", "datetime": WHEN}], tmp_path).bands == tuple(named)
+    assert one([{"path": "b.tif", "datetime": WHEN, "bands": named}], tmp_path).bands == tuple(named)
+    assert one([{"path": "b.tif", "datetime": WHEN, "bands": named[:3]}], tmp_path).bands == tuple(named[:3])
+
+
 def test_scale_and_offset_from_tags(tmp_path):
     path = image(tmp_path / "a.tif", 1)
     with rasterio.open(path, "r+") as dst:

@@ -235,6 +235,19 @@ def test_alpha_is_validity(tmp_path):
     assert not raster.valid[:, :5].any()
 
 
+def test_dark_near_infrared_marked_as_alpha_hides_nothing(tmp_path):
+    values = np.full((4, 20, 20), 200, np.uint8)
+    values[3, :, :5] = 0
+    colours = ("red", "green", "blue", "nir")
+    path = write_raster(tmp_path / "a.tif", values, UTM, Affine(3, 0, X0, 0, -3, Y0), photometric="RGB", alpha="yes")
+    raster = read(make_scene(path, colours, unit="display"), grid_at(shape=(20, 20)))
+    assert raster.valid.all()
+    assert not raster.band("nir")[:, :4].any()
+    with rasterio.open(path, "r+") as dst:
+        dst.descriptions = colours
+    assert read(make_scene(path, colours[:3], unit="display"), grid_at(shape=(20, 20))).valid.all()
+
+
 def test_internal_mask_is_validity(tmp_path):
     path = tmp_path / "a.tif"
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(
