@@ -162,6 +162,21 @@ def test_what_has_an_outline_on_both_dates_and_another_colour_stood_on_both() ->
     assert ["own_colour" in f for f in looked["features"]] == [True, False]
 
 
+@pytest.mark.parametrize(("left", "status"), [(0.5, "appeared"), (0.9, "modified")])
+def test_what_lost_most_of_its_light_and_little_of_its_colour_lies_in_shade(left: float, status: str) -> None:
+    shade = left * TILES * np.array([1.2, 1.07, 0.93, 0.8])
+    kept = [one for one in ROOFS if one[1].start < 60]
+    before = paint([(one, TILES) for one in kept])
+    baseline, raster = pair(before, paint([(kept[0], shade), *((one, TILES) for one in kept[1:])], seed=2))
+    (r, c), place = kept[0], raster.grid.transform
+    table = gpd.GeoDataFrame(
+        {"status": "appeared", "gsd_m": raster.grid.gsd_m, "length_m": 14.0, "features": [MEASURED]},
+        geometry=[shapely.box(*place @ (c.start, r.start), *place @ (c.stop, r.stop))],
+        crs=raster.grid.crs,
+    )
+    assert list(look_at_roofs(table, raster, baseline, CoverParams())["status"]) == [status]
+
+
 def test_only_what_stood_on_both_dates_is_looked_at_for_its_own_colour() -> None:
     baseline, raster = pair(paint(camp()), paint(camp(SHEETS), seed=2))
     corners = [(raster.grid.transform @ (c.start, r.start), raster.grid.transform @ (c.stop, r.stop)) for r, c in ROOFS]

@@ -71,6 +71,8 @@ class CoverParams:
     colour_min_contrast: Annotated[float, Field(ge=0.0)] = 0.22
     """... if as a whole it differs by this from the ground around in some band, on each of both: roofs have .3 and up.
     Bare ground that changed its colour beside a hedge had .06."""
+    colour_min_share: Annotated[float, Field(ge=0.0)] = 0.25
+    """... and its colour changed by this share of what it lost in light: shade is bluer by .15 of its loss."""
     colour_bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
     """... and less green than this on one of the dates: patches that came up or withered have .24 and more."""
 
@@ -151,6 +153,7 @@ def look_at_roofs(
             told = features[k] | even_change(change, inside, where)
             stood = min(told.get(f"contrast_{date}", 0.0) for date in ("before", "after")) >= params.colour_min_contrast
             stood = stood and lasting_outline(change, inside, where) >= params.colour_min_outline
+            stood = stood and told["own_colour"] >= params.colour_min_share * -told["own_light"]
             if stood and is_recoloured({"status": "modified", "features": told}, params):
                 status[k] = "modified"
             if status[k] == "modified":
