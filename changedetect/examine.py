@@ -174,7 +174,9 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config, af
     noise = replace(noise, threshold_sigma=needed, false_alarms_per_km2=rate)
     if raster.unit == STRUCTURE:
         noise = replace(noise, sigma_contrast=None)
-    _require_sight(noise, config)
+    if look is None or look.model is None:
+        # water that is seen shows its ships, whatever snow does to the land
+        _require_sight(noise, config)
     return Compared(raster, baseline, gain, noise, score, look)
 
 

@@ -120,6 +120,17 @@ def test_where_nothing_built_could_be_told_the_look_counts_as_not_seen(camp, tmp
     assert (rows.loc[rows["scene_id"].isin([look.scene_id for look in later]), "status"] == "obscured").all()
 
 
+def test_water_that_is_seen_shows_its_ships_whatever_became_of_the_land(tmp_path):
+    small = (FEW_PICTURES, *SMALL["dunai"])
+    reports = [
+        run(ROOT / "aoi" / "dunai.yaml", RunOptions(out=tmp_path / f"limit-{limit}", sets=(*small, f"{key}={limit}")))
+        for key, limit in (("detect.max_least_contrast", 2.0), ("detect.max_least_contrast", 0.001))
+    ]
+    looks = [[(look.used, look.reason) for look in report.results.looks] for report in reports]
+    assert looks[0] == looks[1]
+    assert sum(used for used, _ in looks[0]) > 3
+
+
 def one_band(source, target):
     with rasterio.open(source) as src:
         profile = {**src.profile, "count": 1}
