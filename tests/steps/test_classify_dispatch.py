@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import geopandas as gpd
 import numpy as np
 import pytest
+from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, paint, pair
 from score_scenes import ground, shot
 from shapely.geometry import box
 
@@ -196,3 +197,19 @@ def test_an_unlikely_class_is_likelier_something_else() -> None:
 def test_nothing_on_the_ground_is_named_where_it_is_but_a_few_pixels(gsd_m: float, named: list[str]) -> None:
     rows = [thing() | {"gsd_m": gsd_m}, thing(120.0, (15, 0), **LINE) | {"gsd_m": gsd_m}]
     assert classes(*rows) == named
+
+
+@pytest.mark.parametrize(("came", "expected"), [(True, ["appeared"]), (False, [])])
+def test_a_hull_that_brightened_is_there_whatever_the_edges_of_its_quay_say(came: bool, expected: list[str]) -> None:
+    on, ship = grid(), hull(150, 60, 115, 18)
+    port = ((None, WATER), (box(0, 140, 300, 165), CONCRETE))
+    bare, moored = (
+        paint(on, *port, *more, rng=np.random.default_rng(k)) for k, more in ((5, ()), (6, ((ship, HULL),)))
+    )
+    raster, baseline = pair(on, *((bare, moored) if came else (moored, bare)), BANDS)
+    row = thing(area_m2=1800.0) | {"status": "disappeared", "geometry": ship.buffer(1.5)}
+    found = geo_table([row], MEASURE_COLUMNS, raster.grid.crs)
+    area = gpd.GeoDataFrame(
+        {"name": ["aoi"], "targets": [("vessel",)]}, geometry=[raster.grid.extent], crs=raster.grid.crs
+    )
+    assert classify(found, raster, baseline, area, ClassifyParams())["status"].tolist() == expected

@@ -153,6 +153,8 @@ def classify(
         decided = decide(i, places[i][0], proposals, params.min_confidence, row["status"] == "disappeared")
         if decided is not None and (decided["class"] != "other" or _differs(row, params)):
             rows.append(row | sides_of(decided["class"], row) | decided | {"zone": places[i][1], "change_id": None})
+            if decided["class"] == "vessel":
+                rows[-1]["status"] = "appeared"
             rows[-1]["flags"] = tuple(dict.fromkeys((*row["flags"], *decided["flags"])))
     return spread_outlines(geo_table(rows, DETECTION_COLUMNS, crs), raster, baseline, params.ground.group_gap_m)
 
@@ -215,8 +217,9 @@ def decide(
     """
     best, sure = None, 0.0
     for name in TARGETS:
-        # What left is not there: it cannot be counted as present on this date.
-        if name in targets and name in proposals and not (gone and name in PRESENCES):
+        # What left is not there: it cannot be counted as present on this date. A hull is told by what brightened on
+        # water, beside which the edges of the quay before say nothing.
+        if name in targets and name in proposals and not (gone and name in PRESENCES and name != "vessel"):
             confidence = float(proposals[name]["confidence"].iloc[i])
             if confidence > sure:
                 best, sure = name, confidence
