@@ -32,7 +32,7 @@ from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.hulls import narrow_hulls
 from changedetect.steps.classify.vessel import look_at_sea
-from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water
+from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water, widens_hulls
 from changedetect.steps.clipping import clip_pair, shown_range, through_gain
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms
@@ -226,8 +226,13 @@ def describe_changes(
         own = pair.afloat if raster is pair.raster else None
         sea = look_at_sea(raster, baseline, config.classify.vessel, own)
     worth = worth_measuring(raster, baseline, zones, config.classify, sea)
+    drawn = sea.water if sea is not None and not widens_hulls(raster.grid.gsd_m, config.classify.vessel.water) else None
     measured = measure(
-        labels, score, raster, baseline, params=config.measure, scene_id=scene.id, acquired=scene.acquired, worth=worth
+        *(labels, score, raster, baseline, config.measure),
+        scene_id=scene.id,
+        acquired=scene.acquired,
+        worth=worth,
+        drawn=drawn,
     )
     measured = explain(measured, raster, baseline, views, config.explain, shade)
     sharp = raster if raster is not pair.raster else sharper_before(member, pair, base_grid, reference, config)

@@ -19,12 +19,15 @@ PLACE = ground()
 BARE = shot(PLACE, 1)
 
 
-def found(after, before=BARE) -> gpd.GeoDataFrame:
+def found(after, before=BARE, drawn=None) -> gpd.GeoDataFrame:
     baseline = fit_baseline([before], BaselineParams())
     noise = estimate_noise(after, baseline, 0.3, ScoreParams())
     score = change_score(after, baseline, noise, ScoreParams())
     labels = detect(score, baseline, after, DetectParams())
-    return measure(labels, score, after, baseline, MeasureParams(), scene_id="s1", acquired=ACQUIRED)
+    told = {"scene_id": "s1", "acquired": ACQUIRED}
+    return measure(
+        labels, score, after, baseline, MeasureParams(), **told, drawn=None if drawn is None else drawn(labels)
+    )
 
 
 def test_no_object_is_an_empty_table_with_every_column() -> None:
@@ -83,6 +86,23 @@ def test_a_hut_is_measured_without_the_shadow_it_casts() -> None:
     row = found(shot(paint(shadowed, (100, 114, 120, 144), ROOF), 2)).iloc[0]
     assert row["area_m2"] == pytest.approx(14 * 24 / 4, rel=0.08)
     assert row["width_m"] == pytest.approx(7.0, abs=0.6)
+
+
+@pytest.mark.parametrize(("share", "kept"), [(1.0, True), (0.6, True), (0.4, False)])
+def test_what_is_outlined_already_keeps_its_outline(share: float, kept: bool) -> None:
+    shadowed = shot(paint(paint(PLACE, (90, 100, 122, 146), 0.35), (100, 114, 120, 144), ROOF), 2)
+    areas: list[float] = []
+
+    def drawn(labels):
+        rows, cols = np.nonzero(labels)
+        areas.append(len(rows) / 4)
+        place = np.zeros(labels.shape, bool)
+        place[rows[: round(share * len(rows))], cols[: round(share * len(rows))]] = True
+        return place
+
+    area = found(shadowed, drawn=drawn)["area_m2"].sum()
+    assert (area == areas[0]) == kept
+    assert area <= areas[0]
 
 
 def test_haze_has_no_sharp_edge() -> None:

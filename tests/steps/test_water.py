@@ -24,6 +24,7 @@ from changedetect.steps.classify.water import (
     look_at_water,
     mark_hulls,
     tell_water,
+    widens_hulls,
 )
 from changedetect.steps.measure import MeasureParams, measure
 
@@ -202,6 +203,10 @@ def test_at_ten_metres_a_narrow_ship_at_the_quay_stands_out_and_a_shore_seen_els
     assert at_berth[ship].min() > PARAMS.grow_sigma
     assert at_berth[~(abs(x - 300) < 70)].max() < PARAMS.grow_sigma
     assert shifted.max() < PARAMS.grow_sigma
+
+
+def test_evidence_is_averaged_over_neighbours_only_where_a_hull_is_wider_than_pixels():
+    assert [widens_hulls(gsd_m, PARAMS) for gsd_m in (0.5, 3.0, 5.0, 10.0)] == [True, True, True, False]
 
 
 def test_what_is_not_worth_measuring_for_vessels_is_nothing_that_would_be_named_one():

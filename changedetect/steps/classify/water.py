@@ -248,7 +248,7 @@ def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params:
         if 2 * gsd_m > params.beam_m:
             play = _play_of_edges(after, before, rim, shore, model)
         squared[rim] = _least_squared(after, before, rim, (step, np.float32(play[0]) * shore, play[1]), model)
-    side = 2 * round(0.5 * params.average_m / gsd_m) + 1
+    side = _side_px(gsd_m, params)
     weight = cv2.blur(seen.astype(np.float32), (side, side))
     mean = cv2.blur(squared, (side, side)) / np.maximum(weight, np.float32(1e-3))
     degrees = len(model.bands)
@@ -324,6 +324,15 @@ def _least_squared(
         directions = [shore, *(np.float32(part_px) * slope.at(row, col) for slope in slopes)]
         least = np.minimum(least, _squared(seen - before[:, row, col], directions, model))
     return least
+
+
+def widens_hulls(gsd_m: float, params: WaterParams) -> bool:
+    """Return whether evidence is averaged over neighbours, so that the outlines of `mark_hulls` are too wide."""
+    return _side_px(gsd_m, params) > 1
+
+
+def _side_px(gsd_m: float, params: WaterParams) -> int:
+    return 2 * round(0.5 * params.average_m / gsd_m) + 1
 
 
 def mark_hulls(

@@ -84,8 +84,12 @@ def cut_objects(
     baseline: Baseline,
     params: MeasureParams,
     where: Mask | None = None,
+    drawn: Mask | None = None,
 ) -> Iterator[tuple[int, Crop]]:
-    """Yield each label with its crop, in their order; only those that may have a pixel `where`, if that is given."""
+    """Yield each label with its crop, in their order; only those that may have a pixel `where`, if that is given.
+
+    Labels that lie mostly on `drawn` keep their outline.
+    """
     bands = tuple(name for name in raster.bands if name in baseline.bands)
     after, before = raster.select(bands).data, baseline.select(bands).centre
     valid = raster.valid & baseline.valid
@@ -102,12 +106,14 @@ def cut_objects(
         planes = (score.band("score")[rows, cols], score.band("light")[rows, cols], free[rows, cols])
         local, contrast, kept = (_band(score, name)[rows, cols] for name in ("local", "contrast", "kept"))
         allowed = usable & ((labels[rows, cols] == 0) | mask)
-        mask = compact_core(mask, planes[2], gsd_m, params)
-        core = without_shadow(mask, planes[1], planes[2], params)
-        shadow = np.zeros_like(mask)
-        if fill_of(core) >= params.compact_fill:
-            shadow = near & usable & ~core & shadow_like(core, planes[1], planes[2], params)
-        refined = refine(core, (shadow, ring), allowed, parts, params)
+        refined = mask
+        if drawn is None or 2 * drawn[rows, cols][mask].sum() <= mask.sum():
+            mask = compact_core(mask, planes[2], gsd_m, params)
+            core = without_shadow(mask, planes[1], planes[2], params)
+            shadow = np.zeros_like(mask)
+            if fill_of(core) >= params.compact_fill:
+                shadow = near & usable & ~core & shadow_like(core, planes[1], planes[2], params)
+            refined = refine(core, (shadow, ring), allowed, parts, params)
         edge = _at_edge(mask, rows, cols, labels.shape, usable)
         yield (
             label,

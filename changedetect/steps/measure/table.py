@@ -42,6 +42,7 @@ def measure(
     scene_id: str,
     acquired: datetime,
     worth: tuple[NDArray[np.bool_], Callable[[BaseGeometry], bool]] | None = None,
+    drawn: NDArray[np.bool_] | None = None,
 ) -> gpd.GeoDataFrame:
     """Return one row per label with its outline, size, orientation, status and features.
 
@@ -58,6 +59,8 @@ def measure(
     worth : tuple, optional
         Where, (row, col), an object must have a pixel, and what tells from its outline, for it to be measured; default
         all are.
+    drawn : ndarray, optional
+        Where, (row, col), labels are outlined already: no roof, shadow or half level is sought in them.
 
     Returns
     -------
@@ -67,7 +70,9 @@ def measure(
     rows = []
     compact = score.band("compact") if "compact" in score.bands else None
     with Env():  # one for all: following an outline opens its own otherwise, which takes longer than following it
-        for label, crop in cut_objects(labels, score, raster, baseline, params, None if worth is None else worth[0]):
+        for label, crop in cut_objects(
+            labels, score, raster, baseline, params, None if worth is None else worth[0], drawn
+        ):
             geometry = outline(crop, raster.grid.transform)
             if worth is not None and not worth[1](geometry):
                 continue
