@@ -34,6 +34,8 @@ _OPTIONS = {
     "num_threads": 1,  # the same bytes on every machine
 }
 
+_PICTURE_OPTIONS = {name: _OPTIONS[name] for name in ("blocksize", "overview_resampling", "bigtiff", "num_threads")}
+
 _STRIP_PX = 512
 """Rows read and written at a time."""
 _TILE_PX = 2048
@@ -141,7 +143,9 @@ def write_picture(
     path.parent.mkdir(exist_ok=True)
     plain = path.with_suffix(".plain.tif")
     profile = {"driver": "GTiff", "width": cols, "height": rows, "count": 4, "dtype": "uint8", "tiled": True}
-    profile |= {"blockxsize": _STRIP_PX, "blockysize": _STRIP_PX, "compress": "LZW", "bigtiff": "IF_SAFER"}
+    profile |= {"blockxsize": _STRIP_PX, "blockysize": _STRIP_PX, "bigtiff": "IF_SAFER"}
+    if rows * cols > _LARGE_PX:
+        profile["compress"] = "LZW"  # takes as long as all the rest: only where the plain file would be large
     try:
         with rasterio.open(plain, "w", **profile, crs=grid.crs, transform=grid.transform) as dataset:
             dataset.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
@@ -151,7 +155,7 @@ def write_picture(
                     part = grid.crop(slice(top, min(top + _STRIP_PX, rows)), slice(left, min(left + _TILE_PX, cols)))
                     dataset.write(picture(part), window=Window(left, top, part.shape[1], part.shape[0]))
         # opacity becomes a mask, as JPEG has no fourth band
-        copy(plain, path, driver="COG", compress="JPEG", quality=90, blocksize=512, num_threads=1, bigtiff="IF_SAFER")
+        copy(plain, path, driver="COG", compress="JPEG", quality=90, **_PICTURE_OPTIONS)
         _require_readable(path)
     except RasterioError as error:
         raise OutputError("a picture of the place could not be written", where=str(path), found=str(error)) from error

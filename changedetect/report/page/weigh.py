@@ -105,5 +105,5 @@ def _webp(picture: Image.Image, quality: int | None) -> bytes:
         # where nothing is lost, quality is effort: the least takes a third of the time for 1 % more bytes
         picture.save(stream, "WEBP", lossless=True, quality=0, method=2)
     else:
-        picture.save(stream, "WEBP", quality=quality, method=4)
+        picture.save(stream, "WEBP", quality=quality, method=2)
     return stream.getvalue()
