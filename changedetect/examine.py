@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from changedetect.blocks import map_blocks
 from changedetect.config import Config
+from changedetect.core.colour import Colours
 from changedetect.core.comparable import PICTURE
 from changedetect.core.grid import Grid
 from changedetect.core.quality import Quality, is_valid
@@ -204,7 +205,8 @@ def describe_changes(
 
     `reference` lends the baseline its sun and view angles; without it no shadow and no lean is explained.
     """
-    labels = detect(pair.score, pair.baseline, pair.raster, config.detect)
+    colours = Colours(pair.baseline, pair.raster)
+    labels = detect(pair.score, pair.baseline, pair.raster, config.detect, colours)
     if pair.afloat is not None:
         labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
     if any("crowd" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
@@ -216,6 +218,7 @@ def describe_changes(
         fine = base_grid if member.compared % member.factor else base_grid.coarsen(member.factor)
         raster = apply_gain(read_member(member, fine, config, raster.bands), pair.gain)
         labels, score, baseline = spread_to(fine, labels, score, baseline)
+        colours = Colours(baseline, raster)
     scene = member.scene
     views = (View.of(scene), View.of(reference) if reference else View())
     shade = dict(zip(pair.noise.bands, pair.noise.model.get("shadow", ()), strict=False))
@@ -240,7 +243,8 @@ def describe_changes(
         measured = add_outlines(measured, sharp)
     if scene.is_approximate or (reference is not None and reference.is_approximate):
         measured = measured.assign(flags=[(*flags, "approximate") for flags in measured["flags"]])
-    named = classify(measured.assign(gsd_m=pair.raster.grid.gsd_m), raster, baseline, zones, config.classify, sea)
+    measured = measured.assign(gsd_m=pair.raster.grid.gsd_m)
+    named = classify(measured, raster, baseline, zones, config.classify, sea, colours)
     return named if pair.afloat is None else narrow_hulls(named, pair.afloat.sigma, pair.raster.grid)
 
 

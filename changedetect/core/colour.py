@@ -48,6 +48,22 @@ class ColourChange:
     """Gradient per pixel of the logarithm in the band where it is steepest, before and after."""
 
 
+class Colours:
+    """How colours changed between a baseline and a scene, worked out when it is first asked for, and once."""
+
+    __slots__ = ("_found", "_pair")
+
+    def __init__(self, baseline: Baseline, raster: Raster) -> None:
+        self._pair = baseline, raster
+        self._found: list[ColourChange | None] = []
+
+    def change(self) -> ColourChange | None:
+        """Return what `change_of_colour` returns."""
+        if not self._found:
+            self._found.append(change_of_colour(*self._pair))
+        return self._found[0]
+
+
 def change_of_colour(baseline: Baseline, raster: Raster) -> ColourChange | None:
     """Return how colours changed beyond what all that lasts did; None where that cannot be told.
 
@@ -65,17 +81,18 @@ def change_of_colour(baseline: Baseline, raster: Raster) -> ColourChange | None:
     before, after = ([_log(p, floor) for p, floor in zip(planes, floors, strict=True)] for planes in dates)
     steep = (_steepness(before), _steepness(after))
     change = np.stack([cv2.GaussianBlur(b - a, (0, 0), _BLUR_PX) for a, b in zip(before, after, strict=True)])
-    light = change.mean(axis=0)
+    light = np.mean(change, axis=0)
     ndvi = (_ndvi(dates[0], names), _ndvi(dates[1], names))
     box = np.ones((_NEAR_PX, _NEAR_PX), np.uint8)
     lasting = cv2.dilate((np.minimum(*steep) > _STEEP).astype(np.uint8), box) > 0
     lasting &= usable & (np.maximum(*ndvi) < _BARE_NDVI) & (np.minimum(*ndvi) > _WATER_NDVI)
     if int(lasting.sum()) < _LEAST_PX:
         return None
-    colour = change - light
+    colour = np.subtract(change, light, out=change)
     drift = median(colour[:, lasting], along_rows=True).astype(np.float32)
-    light = light - np.float32(median(light[lasting]))
-    return ColourChange(colour - drift[:, None, None], light, ndvi, steep)
+    colour -= drift[:, None, None]
+    light -= np.float32(median(light[lasting]))
+    return ColourChange(colour, light, ndvi, steep)
 
 
 def even_change(change: ColourChange, inside: Mask, where: tuple[slice, slice]) -> dict[str, float]:
@@ -113,7 +130,9 @@ def lasting_outline(change: ColourChange, inside: Mask, where: tuple[slice, slic
 
 
 def _log(plane: Plane, floor: float) -> Plane:
-    return np.log(np.maximum(plane, np.float32(0)) + np.float32(floor))
+    raised = np.maximum(plane, np.float32(0))
+    raised += np.float32(floor)
+    return np.log(raised, out=raised)
 
 
 def _steepness(planes: Sequence[Plane]) -> Plane:
@@ -124,8 +143,10 @@ def _steepness(planes: Sequence[Plane]) -> Plane:
             cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
             for way in ((1, 0), (0, 1))
         )
-        np.maximum(best, np.hypot(dx, dy), out=best)
-    return best
+        squared = np.multiply(dx, dx, out=dx)
+        squared += np.multiply(dy, dy, out=dy)
+        np.maximum(best, squared, out=best)
+    return np.sqrt(best, out=best)
 
 
 def _ndvi(planes: Sequence[Plane], names: Sequence[str]) -> Plane:

@@ -8,7 +8,8 @@ import pytest
 import shapely
 from score_scenes import make_grid
 
-from changedetect.core.colour import change_of_colour, even_change
+from changedetect.core import colour
+from changedetect.core.colour import Colours, change_of_colour, even_change
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline
 from changedetect.steps.baseline import BaselineParams, fit_baseline
@@ -55,6 +56,14 @@ def test_a_roof_of_another_colour_is_found_whole_and_alone_though_all_of_the_sce
     assert mask[CHOSEN].mean() > 0.9
     mask[CHOSEN] = False
     assert mask.sum() < 0.2 * 16 * 28
+
+
+def test_colours_are_worked_out_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(colour, "change_of_colour", lambda *images: asked.append(images))
+    colours = Colours(*pair(paint(camp()), paint(camp(SHEETS), seed=2)))
+    assert colours.change() is colours.change() is None
+    assert len(asked) == 1
 
 
 def test_roofs_that_stayed_are_not_however_hazy_or_bright_the_day() -> None:

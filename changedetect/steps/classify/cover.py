@@ -10,7 +10,7 @@ from pydantic import Field
 from rasterio import Env
 from rasterio.features import geometry_mask
 
-from changedetect.core.colour import change_of_colour, even_change, lasting_outline
+from changedetect.core.colour import Colours, even_change, lasting_outline
 from changedetect.core.tables import as_objects
 
 if TYPE_CHECKING:
@@ -126,7 +126,11 @@ def is_recoloured(row: Mapping[str, Any], params: CoverParams) -> bool:
 
 
 def look_at_roofs(
-    detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: CoverParams
+    detections: gpd.GeoDataFrame,
+    raster: Raster,
+    baseline: Baseline,
+    params: CoverParams,
+    colours: Colours | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the detections with how the things themselves changed in colour and light among their features.
 
@@ -136,7 +140,7 @@ def look_at_roofs(
     """
     wanted = (detections["gsd_m"] <= params.same_max_gsd_m) & (detections["length_m"] >= params.min_length_m)
     wanted &= np.array([f["fill"] >= params.colour_min_fill for f in detections["features"]], bool)
-    change = change_of_colour(baseline, raster) if wanted.any() else None
+    change = (colours or Colours(baseline, raster)).change() if wanted.any() else None
     if change is None:
         return detections
     features, status = list(detections["features"]), list(detections["status"])

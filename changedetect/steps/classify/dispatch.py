@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
+    from changedetect.core.colour import Colours
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
     from changedetect.steps.classify.vessel import Sea
@@ -98,6 +99,7 @@ def classify(
     zones: gpd.GeoDataFrame,
     params: ClassifyParams,
     sea: Sea | None = None,
+    colours: Colours | None = None,
 ) -> gpd.GeoDataFrame:
     """Return the detections that fit a class wanted where they are, with class, confidence, count and zone.
 
@@ -115,6 +117,8 @@ def classify(
         Rules and the least confidence.
     sea : Sea, optional
         Of this scene, where `vessel.look_at_sea` has told it before.
+    colours : Colours, optional
+        Of this pair, where they are known.
 
     Returns
     -------
@@ -138,7 +142,7 @@ def classify(
         return geo_table([], DETECTION_COLUMNS, crs)
     if set(wanted) & set(ground.MARGINS):
         detections = inside.look_inside(detections, raster)
-        detections = cover.look_at_roofs(detections, raster, baseline, params.ground.cover)
+        detections = cover.look_at_roofs(detections, raster, baseline, params.ground.cover, colours)
         detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
     detections = detections.reset_index(drop=True)
     known = {"vessel": {"sea": sea}} if sea is not None else {}

@@ -26,6 +26,7 @@ from changedetect.steps.detect.tail import rises
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from changedetect.core.colour import Colours
     from changedetect.core.raster import Raster
     from changedetect.core.results import Baseline
     from changedetect.steps.detect.params import DetectParams
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 _BOX = np.ones((3, 3), np.uint8)
 
 
-def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectParams) -> Labels:
+def detect(
+    score: Raster, baseline: Baseline, raster: Raster, params: DetectParams, colours: Colours | None = None
+) -> Labels:
     """Return the labels of changed objects, int32 (row, col), 0 for background, 8-connected.
 
     Parameters
@@ -49,6 +52,8 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
         The scene itself.
     params : DetectParams
         Thresholds and sizes.
+    colours : Colours, optional
+        Of this pair, for whoever needs them again.
 
     Returns
     -------
@@ -87,7 +92,7 @@ def detect(score: Raster, baseline: Baseline, raster: Raster, params: DetectPara
         # They stand apart from what they lie in: a field that was worked, the thing next to them.
         mask = cores | (mask & ~(cv2.dilate(cores.astype(np.uint8), _BOX) > 0))
     elif params.local_seed_sigma is not None:
-        mask = mask | recoloured(baseline, raster, mask, params.roofs)
+        mask = mask | recoloured(baseline, raster, mask, params.roofs, colours)
     count, labels = components(mask)
     return number(labels, np.arange(count) > 0)
 

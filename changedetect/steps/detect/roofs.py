@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from changedetect.core.colour import ColourChange, change_of_colour, even_change, lasting_outline
+from changedetect.core.colour import ColourChange, Colours, even_change, lasting_outline
 from changedetect.steps.detect.masks import components
 
 if TYPE_CHECKING:
@@ -56,11 +56,13 @@ class RoofParams:
     """Water is darker in near infrared than in red, where no roof is."""
 
 
-def recoloured(baseline: Baseline, raster: Raster, taken: Mask, params: RoofParams) -> Mask:
+def recoloured(
+    baseline: Baseline, raster: Raster, taken: Mask, params: RoofParams, colours: Colours | None = None
+) -> Mask:
     """Return the pixels of roofs that changed their colour all over, (row, col), none of which touches one `taken`."""
     found = np.zeros(taken.shape, bool)
     gsd_m = raster.grid.gsd_m
-    change = change_of_colour(baseline, raster) if gsd_m <= params.max_gsd_m else None
+    change = (colours or Colours(baseline, raster)).change() if gsd_m <= params.max_gsd_m else None
     if change is None:
         return found
     usable = np.asarray(raster.valid & baseline.valid)
@@ -88,14 +90,17 @@ def recoloured(baseline: Baseline, raster: Raster, taken: Mask, params: RoofPara
 def _even(change: ColourChange, usable: Mask, params: RoofParams) -> Mask:
     """Return the bare ground whose colour changed, and as that beside it did."""
     low, high = np.minimum(*change.ndvi), np.maximum(*change.ndvi)
-    size = np.sqrt(np.mean(change.colour**2, axis=0))
-    slope = np.zeros(size.shape, np.float32)
+    size, slope = (np.zeros(low.shape, np.float32) for _ in range(2))
     for plane in change.colour:
+        size += plane * plane
         for way in ((1, 0), (0, 1)):
-            slope += cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125) ** 2
-    slope = np.sqrt(slope / len(change.colour))
+            along = cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125)
+            slope += np.multiply(along, along, out=along)
+    for total in (size, slope):
+        total /= len(change.colour)
+        np.sqrt(total, out=total)
     even = usable & (high < params.max_ndvi) & (low > params.water_ndvi)
-    even &= (size >= params.min_colour) & (slope < params.max_slope * size)
+    even &= (size >= params.min_colour) & (slope < np.float32(params.max_slope) * size)
     return cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
 
 
