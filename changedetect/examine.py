@@ -40,7 +40,7 @@ from changedetect.steps.detect import detect, expected_false_alarms
 from changedetect.steps.explain import View, explain, trim_shadows
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
-from changedetect.steps.score import change_score, estimate_noise, halo_px
+from changedetect.steps.score import change_score, estimate_noise, halo_px, score_whole
 from changedetect.steps.seams import join_at_seams, touching_core
 from changedetect.steps.structure import STRUCTURE, baseline_structure, to_structure
 
@@ -163,14 +163,17 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config, af
     shown = shown_range(raster)
     raster = apply_gain(raster, gain)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
-    noise = estimate_noise(raster, baseline, ce90_px, config.score)
     look = look_at_water(raster, baseline, config.classify.vessel.water) if afloat else None
-    if raster.unit == PICTURE:
-        # only now: what was clipped alike differs by nothing, which is no measure of how much ground or water differs
-        now = through_gain(shown, gain, bands)
-        raster, baseline = clip_pair(raster, baseline, now, before.shown_of(bands))
-    scoring = partial(change_score, noise=noise, params=config.score)
-    score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m), block_px=_SCORED_PX)
+    if raster.unit != PICTURE and max(grid.shape) <= _SCORED_PX:
+        noise, score = score_whole(raster, baseline, ce90_px, config.score)
+    else:
+        noise = estimate_noise(raster, baseline, ce90_px, config.score)
+        if raster.unit == PICTURE:
+            # only now: what was clipped alike differs by nothing, which is no measure of how much ground differs
+            now = through_gain(shown, gain, bands)
+            raster, baseline = clip_pair(raster, baseline, now, before.shown_of(bands))
+        scoring = partial(change_score, noise=noise, params=config.score)
+        score = map_blocks(scoring, (raster, baseline), halo_px(config.score, grid.gsd_m), block_px=_SCORED_PX)
     needed, rate = expected_false_alarms(score, baseline, raster, config.detect)
     noise = replace(noise, threshold_sigma=needed, false_alarms_per_km2=rate)
     if raster.unit == STRUCTURE:

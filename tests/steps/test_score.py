@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from score_scenes import ROOF, ground, paint, shot
@@ -12,7 +13,7 @@ from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline, Noise
 from changedetect.errors import DataError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
-from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px
+from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px, predict, score_whole
 from changedetect.steps.score.model import _robust_regression, _trimmed_nnls
 from changedetect.steps.score.predict import floor_variance
 from changedetect.steps.score.state import CoarseField
@@ -182,6 +183,25 @@ def test_blocks_with_halo_equal_the_whole_bit_for_bit(side: int) -> None:
         r, c = rows.start - wide[0].start, cols.start - wide[1].start
         kept = part[:, r : r + rows.stop - rows.start, c : c + cols.stop - cols.start]
         np.testing.assert_array_equal(kept, whole[:, rows, cols])
+
+
+@pytest.mark.parametrize("gsd_m", [0.5, 3.0, 10.0])
+def test_what_is_learned_and_scored_at_once_is_what_is_learned_and_then_scored(gsd_m: float) -> None:
+    bits = np.zeros((300, 300), np.uint16)
+    bits[150:190, 60:250] = Quality.CLOUD
+    dull = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.2) for plane in paint(ground(300, 4), HUT, ROOF)])
+    raster = shot(dull, 2, gsd_m, quality=bits)
+    baseline = baseline_of(*(shot(ground(300, 4), seed, gsd_m) for seed in (1, 5, 6)))
+    noise, score = score_whole(raster, baseline, 0.3, PARAMS)
+    plain = estimate_noise(raster, baseline, 0.3, PARAMS)
+    assert (noise.model, noise.sigma_contrast) == (plain.model, plain.sigma_contrast)
+    wanted = change_score(raster, baseline, plain, PARAMS)
+    assert (score.bands, score.unit, score.grid) == (wanted.bands, wanted.unit, wanted.grid)
+    np.testing.assert_array_equal(score.quality, wanted.quality)
+    # blocks are padded on the right before they are blurred, so that the scene's last columns differ; medians carry it on
+    inner = slice(None, -(halo_px(PARAMS, gsd_m) + predict.TAIL_PX))
+    np.testing.assert_array_equal(score.data[:, :, inner], wanted.data[:, :, inner])
+    assert np.isclose(score.data, wanted.data, rtol=1e-4, atol=1e-4).mean() > 0.99
 
 
 @pytest.mark.parametrize("bands", [("pan",), ("red", "green", "blue"), ("a", "b", "c", "d", "e", "f")])

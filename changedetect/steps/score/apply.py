@@ -40,6 +40,15 @@ class Parts:
     sigmas: list[Plane]
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A pair whose sharpness matches, what its prediction leaves, and where light may have gone or come back."""
+
+    pair: predict.Pair
+    parts: Parts
+    shadows: Shadows
+
+
 def halo_px(params: ScoreParams, gsd_m: float) -> int:
     """Return how many pixels around a block its score depends on."""
     first = max(predict.gaussian_radius_px(_MAX_PSF_SIGMA_PX), 1) + predict.gaussian_radius_px(
@@ -82,19 +91,33 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     model = ScoreModel.from_dict(noise.model)
     extra = halo_px(params, raster.grid.gsd_m) + predict.TAIL_PX
     pair = _pad_right(predict.make_pair(raster, baseline, model.bands, model.scale, model.level), extra)
-    matched = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
-    planes = _score_pair(pair, matched, model, raster.grid, params)
+    shadows = find_shadows(find_dark(pair, model, raster.grid, params), model, raster.grid, params)
+    pair = predict.sharpen_match(pair, model.psf_side, model.psf_sigma_px)
+    parts = explain(pair, predict.predictions(pair, model), model, model.pixel_offset(raster.grid), params)
+    return score_explained(raster, baseline, Explained(pair, parts, shadows), model, params)
+
+
+def score_explained(
+    raster: Raster, baseline: Baseline, explained: Explained, model: ScoreModel, params: ScoreParams
+) -> Raster:
+    """Return what `change_score` returns, of a pair whose prediction is at hand; it may be padded on the right.
+
+    The parts are used up.
+    """
+    pair = explained.pair
+    planes = _score_pair(pair, explained.parts, explained.shadows, model, raster.grid, params)
+    for kind in (explained.parts.raw, explained.parts.lights, explained.parts.sigmas):
+        kind.clear()
     # What comes now looks at both dates alone.
-    matched = predict.Pair(matched.bands, matched.before, matched.after, [], matched.valid)
-    del pair
+    pair = predict.Pair(pair.bands, pair.before, pair.after, [], pair.valid)
     bands = ["score", "light", "free"]
     if raster.grid.gsd_m <= params.contrast_max_gsd_m:
         picture = raster.unit == PICTURE
-        contrast = local.local_contrast(matched, model.level, raster.grid.gsd_m, params, picture=picture)
+        contrast = local.local_contrast(pair, model.level, raster.grid.gsd_m, params, picture=picture)
         planes = (*planes, *contrast)
         bands += ["local", "contrast", "kept"]
     if params.compact.acts(raster.grid.gsd_m) and raster.unit in LINEAR_UNITS:
-        planes = (*planes, compact_evidence(matched, model.tolerance_px, raster.grid.gsd_m, params.compact))
+        planes = (*planes, compact_evidence(pair, model.tolerance_px, raster.grid.gsd_m, params.compact))
         bands.append("compact")
     data = np.stack([plane[:, : raster.grid.shape[1]] for plane in planes])
     # Where the baseline was never clear the scene's own bits cannot say it.
@@ -119,11 +142,9 @@ def _pad_right(pair: predict.Pair, extra: int) -> predict.Pair:
 
 
 def _score_pair(
-    unmatched: predict.Pair, pair: predict.Pair, model: ScoreModel, grid: Grid, params: ScoreParams
+    pair: predict.Pair, parts: Parts, shadows: Shadows, model: ScoreModel, grid: Grid, params: ScoreParams
 ) -> tuple[Plane, ...]:
     offset = model.pixel_offset(grid)
-    shadows = find_shadows(find_dark(unmatched, model, grid, params), model, grid, params)
-    parts = explain(pair, predict.predictions(pair, model), model, offset, params)
     score, free, light, darker = _weigh_rows(pair, parts, shadows, (model, params), offset)
     row, col = np.nonzero((score > np.float32(params.null_from_sigma)) & pair.valid)
     if row.size:
@@ -194,6 +215,16 @@ def explain(
         parts.lights.append(light)
         parts.sigmas.append(np.sqrt(variance, out=variance))
     return parts
+
+
+def to_sigmas(parts: Parts, model: ScoreModel, offset: tuple[int, int], params: ScoreParams) -> None:
+    """Make standard deviations of the expected variances that parts hold in their place; pictures have larger ones."""
+    noise = fields.field_plane(model.fields["noise"].unpack(), model.cell_px, offset, parts.raw[0].shape)
+    noise *= noise
+    for variance, light in zip(parts.sigmas, parts.lights, strict=True):
+        variance *= noise
+        variance += (np.float32(params.relative_floor) * light) ** 2
+        np.sqrt(variance, out=variance)
 
 
 def choose(found: evidence.Evidence, shadows: Shadows, n_bands: int) -> tuple[Plane, Plane]:

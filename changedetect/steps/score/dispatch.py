@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from changedetect.core.comparable import PICTURE
 from changedetect.steps.score import apply, coarse, coarse_model, coarse_planes, model, radar
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def change_score(raster: Raster, baseline: Baseline, noise: Noise, params: Score
     if is_coarse(params, raster.grid.gsd_m):
         return coarse.coarse_score(raster, baseline, noise, params.coarse)
     return apply.change_score(raster, baseline, noise, params)
+
+
+def score_whole(raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams) -> tuple[Noise, Raster]:
+    """Return what `estimate_noise` and then `change_score` return of a whole scene: what both need is made once."""
+    if raster.unit in (radar.DECIBEL, PICTURE) or is_coarse(params, raster.grid.gsd_m):
+        noise = estimate_noise(raster, baseline, ce90_px, params)
+        return noise, change_score(raster, baseline, noise, params)
+    noise, learned, explained = model.explain_whole(raster, baseline, ce90_px, params)
+    return noise, apply.score_explained(raster, baseline, explained, learned, params)
 
 
 def halo_px(params: ScoreParams, gsd_m: float) -> int:

@@ -13,6 +13,7 @@ from changedetect.core.results import Noise
 from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import evidence, fields, predict
+from changedetect.steps.score.apply import Explained, Parts, to_sigmas
 from changedetect.steps.score.shade import learn_shadow
 from changedetect.steps.score.shadows import Shadows, find_dark, find_shadows, measure_reach
 from changedetect.steps.score.state import CoarseField, ScoreModel
@@ -74,6 +75,30 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     the residual's variance is a non-negative mix of constant, level, gradient (misregistration), texture, sharpness and
     the baseline's spread over time; residuals are whitened over bands and scaled to their expected median.
     """
+    return _learn(raster, baseline, ce90_px, params, None)[0]
+
+
+def explain_whole(
+    raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams
+) -> tuple[Noise, ScoreModel, Explained]:
+    """Return what `estimate_noise` returns, its model, and what scoring makes of the model of the whole scene.
+
+    What is learned from and what is scored are mostly the same planes: a scene that is scored as a whole needs them
+    made once. Not of pictures, which are clipped before they are scored.
+    """
+    parts = Parts([], [], [])
+    noise, model, matched, shadows = _learn(raster, baseline, ce90_px, params, parts)
+    to_sigmas(parts, model, (0, 0), params)
+    return noise, model, Explained(matched, parts, shadows)
+
+
+def _learn(
+    raster: Raster, baseline: Baseline, ce90_px: float | None, params: ScoreParams, parts: Parts | None
+) -> tuple[Noise, ScoreModel, predict.Pair, Shadows]:
+    """Return noise and model, the pair whose sharpness matches, and its shadows.
+
+    What is made for every pixel is put into `parts`; the variance is still without what is noisier than the rest.
+    """
     baseline.grid.require_same(raster.grid, "score")
     bands = tuple(name for name in baseline.bands if name in raster.bands)
     if not bands:
@@ -103,14 +128,14 @@ def estimate_noise(raster: Raster, baseline: Baseline, ce90_px: float | None, pa
     shadows = find_shadows(dark, model, raster.grid, params)
     model = learn_shadow(dark, matched, planes, shadows, model, params)
     # Planes are let go as soon as nothing needs them: this is where a run holds most.
-    matched = predict.Pair(bands, [], matched.after, matched.spread, matched.valid)
     del pair, dark
-    model, sample = _fit_variance(matched, planes, model, lattice, ce90_px, params)
-    del matched
+    if parts is None:
+        matched = predict.Pair(bands, [], matched.after, matched.spread, matched.valid)
+    model, sample = _fit_variance(matched, planes, (model, lattice), ce90_px, params, parts)
     model = _fit_whitening(sample, shadows, model, lattice, params)
     seen = [lattice.pick(plane).astype(np.float32) for plane in sample.sigmas]
     contrast = evidence.sigma_contrast(seen, _TYPICAL_REFLECTANCE, model)
-    return Noise(bands, model.to_dict(), sigma_contrast=contrast)
+    return Noise(bands, model.to_dict(), sigma_contrast=contrast), model, matched, shadows
 
 
 class _Lattice:
@@ -283,25 +308,28 @@ def _fit_fields(
 def _fit_variance(
     pair: predict.Pair,
     planes: list[Plane],
-    model: ScoreModel,
-    lattice: _Lattice,
+    settings: tuple[ScoreModel, _Lattice],
     ce90_px: float | None,
     params: ScoreParams,
+    parts: Parts | None,
 ) -> tuple[ScoreModel, _Sample]:
     """Return the model with the weights of the variance, and what it leaves to explain on the lattice.
 
-    The planes are used up.
+    The planes are used up; the same at each pixel is put into `parts`.
     """
+    model, lattice = settings
     registration = params.registration_factor * ((ce90_px or 0.0) / _CE90_TO_SIGMA) ** 2
     weights, sample = [], _Sample([], [], [])
     for k in range(len(planes)):
         plane = planes.pop(0)
-        light = predict.lit(np.asarray(lattice.take(plane), np.float32), model.path[k], params)
+        whole = predict.lit(plane, model.path[k], params)
+        light = np.ascontiguousarray(lattice.take(whole), np.float32)
         offset = model.fields[f"offset_{k}"].unpack()
         slow = fields.field_plane(offset, model.cell_px, (0, 0), plane.shape, lattice.stride)
-        raw = lattice.take(predict.residual(pair, k, plane, params.residual_sigma_px))
-        left = np.asarray(raw, np.float32) - slow * light
-        terms = predict.variance_terms(plane, pair.spread[k], lattice.stride)
+        raw = predict.residual(pair, k, plane, params.residual_sigma_px)
+        left = np.asarray(lattice.take(raw), np.float32) - slow * light
+        local = predict.local_terms(plane)
+        terms = predict.variance_terms(plane, pair.spread[k], local, lattice.stride)
         fit = _trimmed_nnls(np.stack([lattice.pick(term) for term in terms]), lattice.pick(left) ** 2)
         fit[3] = max(fit[3], registration, params.gradient_floor_px**2)
         fit[5] = max(fit[5], params.sharpness_floor**2)
@@ -313,6 +341,10 @@ def _fit_variance(
         sample.residuals.append(np.asarray(left, np.float32))
         sample.sigmas.append(np.sqrt(variance))
         sample.lights.append(light)
+        if parts is not None:
+            parts.raw.append(raw)
+            parts.lights.append(whole)
+            parts.sigmas.append(predict.expected_variance(plane, pair.spread[k], weights[-1], local))
     return replace(model, variance=tuple(weights)), sample
 
 

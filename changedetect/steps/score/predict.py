@@ -149,15 +149,20 @@ def local_variance(plane: Plane) -> Plane:
     return gaussian(fine, VARIANCE_SIGMA_PX)
 
 
-def variance_terms(prediction: Plane, spread: Plane, stride: int = 1) -> list[Plane]:
+def local_terms(prediction: Plane) -> dict[int, Plane]:
+    """Return those terms of the variance that look at a pixel's neighbours, by their place among the terms."""
+    return {k: _VARIANCE_TERMS[k](prediction, prediction) for k in _LOCAL_TERMS}
+
+
+def variance_terms(prediction: Plane, spread: Plane, local: dict[int, Plane], stride: int = 1) -> list[Plane]:
     """Return what the residual's variance is made of: 1, p, p^2, gradient^2, local variance, laplacian^2, spread^2.
 
-    At every `stride`-th pixel of every `stride`-th row.
+    At every `stride`-th pixel of every `stride`-th row; `local` as `local_terms` returns them.
     """
     lattice = (slice(None, None, stride), slice(None, None, stride))
     sample = prediction[lattice], spread[lattice]
     return [
-        np.ascontiguousarray(make(prediction, spread)[lattice]) if k in _LOCAL_TERMS else make(*sample)
+        np.ascontiguousarray(local[k][lattice]) if k in local else make(*sample)
         for k, make in enumerate(_VARIANCE_TERMS)
     ]
 
@@ -198,12 +203,17 @@ def floor_variance(prediction: Plane, light: Plane, level: float, relative: floa
     return np.asarray(total)
 
 
-def expected_variance(prediction: Plane, spread: Plane, weights: Sequence[float]) -> Plane:
-    """Return the sum of the variance terms by their weights; those without weight are not made."""
+def expected_variance(
+    prediction: Plane, spread: Plane, weights: Sequence[float], local: dict[int, Plane] | None = None
+) -> Plane:
+    """Return the sum of the variance terms by their weights; those without weight are not made.
+
+    `local` as `local_terms` returns them, where they are at hand: they are used up.
+    """
     total = np.full_like(prediction, np.float32(weights[0]))
-    for make, weight in zip(_VARIANCE_TERMS[1:], weights[1:], strict=True):
-        if weight:
-            term = make(prediction, spread)
+    for k, (make, weight) in enumerate(zip(_VARIANCE_TERMS, weights, strict=True)):
+        if k and weight:
+            term = local[k] if local and k in local else make(prediction, spread)
             term *= np.float32(weight)
             total += term
     return total
