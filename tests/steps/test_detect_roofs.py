@@ -8,7 +8,7 @@ import pytest
 import shapely
 from score_scenes import make_grid
 
-from changedetect.core import colour
+from changedetect.core import colour as colour_module
 from changedetect.core.colour import Colours, change_of_colour, even_change
 from changedetect.core.raster import Raster
 from changedetect.core.results import Baseline
@@ -60,7 +60,7 @@ def test_a_roof_of_another_colour_is_found_whole_and_alone_though_all_of_the_sce
 
 def test_colours_are_worked_out_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(colour, "change_of_colour", lambda *images: asked.append(images))
+    monkeypatch.setattr(colour_module, "change_of_colour", lambda *images: asked.append(images))
     colours = Colours(*pair(paint(camp()), paint(camp(SHEETS), seed=2)))
     assert colours.change() is colours.change() is None
     assert len(asked) == 1

@@ -198,7 +198,7 @@ def test_what_is_learned_and_scored_at_once_is_what_is_learned_and_then_scored(g
     wanted = change_score(raster, baseline, plain, PARAMS)
     assert (score.bands, score.unit, score.grid) == (wanted.bands, wanted.unit, wanted.grid)
     np.testing.assert_array_equal(score.quality, wanted.quality)
-    # blocks are padded on the right before they are blurred, so that the scene's last columns differ; medians carry it on
+    # blocks are padded on the right before they are blurred: the scene's last columns differ, and medians carry it on
     inner = slice(None, -(halo_px(PARAMS, gsd_m) + predict.TAIL_PX))
     np.testing.assert_array_equal(score.data[:, :, inner], wanted.data[:, :, inner])
     assert np.isclose(score.data, wanted.data, rtol=1e-4, atol=1e-4).mean() > 0.99
