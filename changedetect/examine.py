@@ -27,7 +27,7 @@ from changedetect.errors import DataError
 from changedetect.io.spill import let_go, make_plane
 from changedetect.members import Member, read_member
 from changedetect.stack import Before, Befores, Piece, Stack
-from changedetect.steps.classify import classify, worth_measuring
+from changedetect.steps.classify import classify, untold_classes, wanted_classes, why_too_coarse, worth_measuring
 from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
@@ -101,16 +101,21 @@ def examine_scene(
     """
     member, sheet, grid = piece.member, piece.sheet, piece.sheet.grid
     scene, nothing = member.scene, geo_table([], DETECTION_COLUMNS, grid.crs)
-    if member.reason is not None:
-        return Examined(_unseen(scene, grid, member.reason), nothing)
+    wanted = wanted_classes(zones)
+    # what it is compared with may be coarser than its own pixels
+    reason = member.reason or why_too_coarse(grid.gsd_m, () if member.is_baseline else wanted, config.classify)
+    if reason is not None:
+        return Examined(_unseen(scene, grid, reason), nothing)
+    untold = untold_classes(grid.gsd_m, config.classify)
+    told = [name for name in wanted if name not in untold]
     if member.is_baseline and not baseline_targets:
         seen_there = befores.quality_of(scene.id, member.compared, grid)
         quality = read_member(member, grid, config).quality if seen_there is None else seen_there
-        return _on_core(Examined(Look(scene.id, scene.acquired, quality, None, grid), nothing), sheet)
+        look = Look(scene.id, scene.acquired, quality, None, grid, untold=untold)
+        return _on_core(Examined(look, nothing), sheet)
     before = befores.of(member.compared, grid)
     try:
-        afloat = any("vessel" in targets for targets in zones["targets"])
-        pair = compare_scene(member, grid, before, config, afloat)
+        pair = compare_scene(member, grid, before, config, "vessel" in told)
     except DataError as error:
         return _on_core(Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing), sheet)
     detections = describe_changes(member, pair, _finest(base_grid, sheet), zones, config, reference)
@@ -121,8 +126,8 @@ def examine_scene(
         vessels = list(detections.geometry[detections["class"] == "vessel"])
         quality = quality | tell_water(pair.raster, pair.baseline, pair.afloat, vessels, config.classify.vessel.water)
     seen = np.where(is_valid(quality), pair.score.band("score"), np.float32(np.nan))
-    whole = Examined(Look(scene.id, scene.acquired, quality, seen, grid), detections, pair.noise, pair.gain)
-    return _on_core(whole, sheet)
+    look = Look(scene.id, scene.acquired, quality, seen, grid, untold=untold)
+    return _on_core(Examined(look, detections, pair.noise, pair.gain), sheet)
 
 
 def _finest(base_grid: Grid, sheet: Sheet) -> Grid:
@@ -212,9 +217,10 @@ def describe_changes(
     labels = detect(pair.score, pair.baseline, pair.raster, config.detect, colours)
     if pair.afloat is not None:
         labels = mark_hulls(labels, pair.raster, pair.baseline, pair.afloat, config.classify.vessel.water)
-    if any("crowd" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
+    told = set(wanted_classes(zones)) - set(untold_classes(pair.raster.grid.gsd_m, config.classify))
+    if "crowd" in told and pair.raster.unit != STRUCTURE:
         labels = add_crowds(labels, pair.raster, pair.baseline, config.classify.crowd)
-    if any("aircraft" in targets for targets in zones["targets"]) and pair.raster.unit != STRUCTURE:
+    if "aircraft" in told and pair.raster.unit != STRUCTURE:
         labels = add_parked(labels, pair.raster, pair.baseline, config.classify.aircraft.apron)
     raster, score, baseline = pair.raster, pair.score, pair.baseline
     if member.factor < member.compared and labels.any() and raster.unit != STRUCTURE:
@@ -225,7 +231,7 @@ def describe_changes(
     scene = member.scene
     views = (View.of(scene), View.of(reference) if reference else View())
     shade = dict(zip(pair.noise.bands, pair.noise.model.get("shadow", ()), strict=False))
-    if any("equipment" in targets for targets in zones["targets"]):
+    if "equipment" in told:
         labels = trim_shadows(labels, raster, baseline, views, config.explain, shade)
     sea = None
     if pair.afloat is not None and labels.any():

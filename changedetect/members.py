@@ -193,6 +193,8 @@ def _prepare(reference: Member, config: Config, key: tuple[Grid, Pairing]) -> Re
 def register_member(piece: tuple[Grid, Member], reference: Member, config: Config, references: References) -> Member:
     """Return the member with its warp to the reference on a part of the grid, or with the reason why it has none."""
     grid, member = piece
+    if member.reason is not None:
+        return member
     if member.scene.id == reference.scene.id:
         references.make_ready(grid)  # while the first of the others is read
         return replace(member, warp=Warp("reference"))

@@ -44,7 +44,8 @@ from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
 from changedetect.series.activity import count_activity, summarize
 from changedetect.series.link import link
-from changedetect.stack import Befores, Stack, build_stack, list_members, require_memory
+from changedetect.stack import Befores, Stack, build_stack, leave_out_coarse, list_members, require_memory
+from changedetect.steps.classify import coarsest_gsd_m
 from changedetect.steps.plan import plan_grid
 from changedetect.steps.register import sample_parts
 
@@ -113,7 +114,11 @@ def run_locked(
             ],
             inputs=inputs,
         )
-    return RunReport(out_dir, results, (*series.warnings, *_poorly_seen(examined, stack, config)))
+    return RunReport(
+        out_dir,
+        results,
+        (*series.warnings, *_poorly_seen(examined, stack, config), *_too_coarse(examined, series.aoi, config)),
+    )
 
 
 def write_at_once(folder: Path, writers: Sequence[Callable[[Path], Any]], workers: int) -> None:
@@ -129,6 +134,7 @@ def register_series(series: Series, config: Config, runner: Runner, watch: Stopw
     require_memory(members, grid, config, runner.workers, psutil.virtual_memory().available)
     n_parts = len(sample_parts(grid, config.register))
     watch.stage("register", n_parts * len(members) + sum(m.is_baseline for m in members))
+    members = leave_out_coarse(members, grid, series.aoi.all_targets, config.classify)
     return build_stack(members, grid, config, watch.counted(runner))
 
 
@@ -180,6 +186,22 @@ def _poorly_seen(examined: Sequence[Examined], stack: Stack, config: Config) -> 
     return warnings
 
 
+def _too_coarse(examined: Sequence[Examined], aoi: Aoi, config: Config) -> list[str]:
+    """Return a warning for the classes asked for that some scenes are too coarse to tell, though they tell others."""
+    looks = [one.look for one in examined if one.look.used]
+    limits = coarsest_gsd_m(config.classify)
+    kinds: dict[tuple[int, float], list[str]] = {}
+    for kind in aoi.all_targets:
+        coarse = sum(kind in look.untold for look in looks)
+        if coarse:
+            kinds.setdefault((coarse, limits[kind]), []).append(kind)
+    return [
+        f"{', '.join(names)}: not told of {coarse} of {len(looks)} scenes, which count as not seen for that: it takes "
+        f"pixels of {needed:g} m or finer"
+        for (coarse, needed), names in kinds.items()
+    ]
+
+
 def tell_story(
     series: Series,
     stack: Stack,
@@ -201,7 +223,7 @@ def tell_story(
         changes=changes,
         detections=detections,
         activity=activity,
-        summary=summarize(activity, changes, aoi),
+        summary=summarize(activity, changes, aoi, looks),
         looks=looks,
         scene_records=scene_records(stack, series.unused, activity, examined),
         simulated=any(scene.simulated for scene in series.scenes),
@@ -228,6 +250,7 @@ def list_scenes(
     with open_runner(options.workers, options.scheduler) as runner, gathered(aoi, options, watch.progress) as series:
         grid = plan_grid(aoi, series.scenes, config.grid)
         members = plan_members(series.scenes, grid, split_baseline(series.aoi, series.scenes, required=False))
+        members = leave_out_coarse(members, grid, aoi.all_targets, config.classify)
         watch.stage("register", len(members) + sum(m.is_baseline for m in members))
         return list_members(members, series.aoi, grid, config, watch.counted(runner), series.left_out)
 

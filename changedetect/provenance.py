@@ -126,12 +126,18 @@ def scene_records(
     stack: Stack, unused: Sequence[tuple[Scene, str]], activity: pd.DataFrame, examined: Sequence[Seen]
 ) -> tuple[dict[str, Any], ...]:
     """Return what became of each scene, in order of time: used or not and why, its registration, its noise."""
-    clear = activity.drop_duplicates("scene_id").set_index("scene_id")["clear_fraction"]
+    untold = {item.look.scene_id: item.look.untold for item in examined}
+    asked = set(activity["class"])
+    # how much was seen is told by a class that its pixels can show
+    rows = zip(activity["scene_id"], activity["class"], strict=True)
+    told = [kind not in untold.get(scene_id, ()) for scene_id, kind in rows]
+    clear = activity[told].drop_duplicates("scene_id").set_index("scene_id")["clear_fraction"]
     records = [
         _record(member.scene, float(clear.get(member.scene.id, 0.0)), item.look.reason, member.warp)
         | {
             "baseline": member.is_baseline,
             "compared_gsd_m": stack.grid.gsd_m * member.compared,
+            "too_coarse_for": [kind for kind in item.look.untold if kind in asked],
             "noise": None if item.noise is None else _noise(item.noise),
             "normalization": None if item.gain is None else asdict(item.gain),
         }

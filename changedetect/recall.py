@@ -206,7 +206,7 @@ def _encode_examined(done: Examined) -> tuple[Any, Arrays]:
 
 def _decode_examined(item: Piece, told: Any, arrays: Arrays) -> Examined:
     look = Look(
-        **told["look"],
+        **(told["look"] | {"untold": tuple(told["look"]["untold"])}),
         acquired=item.scene.acquired,
         quality=arrays["quality"],
         score=arrays.get("score"),

@@ -27,6 +27,7 @@ from changedetect.core.times import solar_day, to_iso
 from changedetect.errors import DataError, NothingToDoError, RegistrationError
 from changedetect.members import Member, choose_reference, compared_bands, leave_out, read_member, register_members
 from changedetect.steps.baseline import fit_baseline
+from changedetect.steps.classify import ClassifyParams, why_too_coarse
 from changedetect.steps.clipping import clip_alike, shared_range, shown_range, through_gain
 from changedetect.steps.normalize import apply_gain, estimate_gain
 from changedetect.steps.plan import GridParams
@@ -111,6 +112,14 @@ def estimate_memory(members: Sequence[Member], grid: Grid, config: Config, worke
     return largest, bands, largest * _BYTES_PER_BAND * bands * (0.6 + workers)
 
 
+def leave_out_coarse(
+    members: Sequence[Member], grid: Grid, targets: Sequence[str], params: ClassifyParams
+) -> list[Member]:
+    """Return the members, those after the baseline whose pixels tell none of the targets left out with the reason."""
+    reasons = [None if m.is_baseline else why_too_coarse(grid.gsd_m * m.factor, targets, params) for m in members]
+    return [m if reason is None else leave_out(m, reason) for m, reason in zip(members, reasons, strict=True)]
+
+
 def build_stack(members: Sequence[Member], grid: Grid, config: Config, runner: Runner) -> Stack:
     """Return the series registered to one reference scene, with the sheets of each grid that is compared on.
 
@@ -136,14 +145,17 @@ def require_usable(members: Sequence[Member]) -> None:
         return
     reasons = sorted({m.reason for m in after if m.reason})
     no_match = all("no band in common" in reason or reason.startswith("not comparable") for reason in reasons)
-    hidden = all(reason.startswith("obscured") for reason in reasons)
-    kind = DataError if no_match else NothingToDoError if hidden else RegistrationError
+    unseen = all(reason.startswith(("obscured", "too coarse")) for reason in reasons)
+    kind = DataError if no_match else NothingToDoError if unseen else RegistrationError
     stated = [m.warp.diagnostics["ce90_px"] for m in after if m.warp and "ce90_px" in m.warp.diagnostics]
     needed_px = math.ceil(2 * min(stated)) / 2 if stated and any("CE90" in reason for reason in reasons) else None
+    hint = f"--set register.max_ce90_px={needed_px:g} compares them less sharply" if needed_px else ""
+    if all(reason.startswith("too coarse") for reason in reasons):
+        hint = "finer scenes, or `targets: [other]`, which outlines what changed without naming it"
     raise kind(
         "no scene after the baseline can be compared",
         found=f"{len(after)} scenes: {'; '.join(reasons[:3])}",
-        hint=f"--set register.max_ce90_px={needed_px:g} compares them less sharply" if needed_px else "",
+        hint=hint,
     )
 
 

@@ -276,10 +276,13 @@ def test_diff_shows_what_is_new(place, inbox):
 def test_killed_at_any_moment_a_rerun_ends_the_same(place, inbox):
     aoi, out, chance = deliver(inbox, place, [0, 1, 2, 3]), inbox / "out", random.Random(5)
     words = [sys.executable, "-m", "changedetect", "batch", str(aoi), "--out", str(out), "--workers", "1", "-q"]
-    killed = 0
+    killed, state = 0, out / ".state/small-place"
     for _ in range(3):
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(2.0, 8.0))
+        enough = len(list(state.rglob("*"))) + chance.randint(1, 3)  # by what it has kept, however fast it is
+        while process.poll() is None and len(list(state.rglob("*"))) < enough:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.2))
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             killed += 1

@@ -97,6 +97,24 @@ def test_a_dask_cluster_gives_the_same_bytes(camp, tmp_path):
         assert (tmp_path / "threads" / name).read_bytes() == (tmp_path / "cluster" / name).read_bytes()
 
 
+def test_what_pixels_are_too_coarse_to_tell_counts_as_not_seen(camp, tmp_path):
+    path = rewritten(camp, tmp_path, is_coarse, targets=["hut", "crowd"])
+    report = run(path, RunOptions(out=tmp_path / "out", sets=(FEW_PICTURES,)))
+    activity = pd.read_csv(tmp_path / "out" / "activity.csv").set_index("class")
+    assert set(activity.loc["crowd", "status"]) == {"obscured"}
+    assert activity.loc["crowd", "count"].isna().all()
+    assert set(activity.loc["hut", "status"]) == {"clear"}
+    scenes = json.loads((tmp_path / "out" / "run.json").read_text())["scenes"]
+    assert [scene["too_coarse_for"] for scene in scenes] == [["crowd"]] * len(scenes)
+    assert min(scene["clear_fraction"] for scene in scenes) > 0.95
+    assert [text for text in report.warnings if text.startswith(f"crowd: not told of {len(scenes)} of {len(scenes)}")]
+    alone = rewritten(camp, tmp_path, is_coarse, targets=["crowd"])
+    with pytest.raises(NothingToDoError, match=r"pixels of 3 m do not tell crowd \(0.65 m\)"):
+        run(alone, RunOptions(out=tmp_path / "alone"))
+    assert not (tmp_path / "alone").exists()
+    assert {row["usable"] for row in list_scenes(alone)[1:]} == {False}
+
+
 def test_where_nothing_built_could_be_told_the_look_counts_as_not_seen(camp, tmp_path):
     path = rewritten(camp, tmp_path, is_coarse)
     seen = run(path, RunOptions(out=tmp_path / "seen", sets=(FEW_PICTURES,)))

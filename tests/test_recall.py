@@ -53,7 +53,14 @@ def examined() -> Examined:
         "geometry": box(720000.1, 4879990.2, 720003.3, 4879999.4),
     }
     rng = np.random.default_rng(2)
-    look = Look("s1", WHEN, rng.integers(0, 9, GRID.shape).astype(np.uint16), rng.normal(size=GRID.shape), GRID)
+    look = Look(
+        "s1",
+        WHEN,
+        rng.integers(0, 9, GRID.shape).astype(np.uint16),
+        rng.normal(size=GRID.shape),
+        GRID,
+        untold=("crowd",),
+    )
     noise = Noise(("red", "nir"), {"shadow": [0.1, None], "n": np.int64(4)}, 5.25, 1 / 7)
     gain = Gain(("red",), (1.1,), (-0.02,), 1234)
     return Examined(look, geo_table([row], DETECTION_COLUMNS, GRID.crs), noise, gain)

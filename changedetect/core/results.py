@@ -181,6 +181,8 @@ class Look:
     used: bool = True
     reason: str | None = None
     """Why it was not used; None otherwise."""
+    untold: tuple[str, ...] = ()
+    """Classes that its pixels are too coarse to tell: that none was found there says nothing."""
 
     @property
     def valid(self) -> NDArray[np.bool_]:

@@ -84,7 +84,8 @@ def count_activity(
     A structure counts on a look whose state is `present`. A presence counts by the items of its detections on that
     look, or by its own count where only the score still shows it. What has disappeared is not counted as there. A
     zone is seen in the share of its pixels that are valid, with what lies beyond the grid as unseen; for vessels, of
-    its water. A zone that is obscured has no count: an unseen place is unknown, not empty.
+    its water; for a class that the look's pixels are too coarse to tell, not at all. A zone that is obscured has no
+    count: an unseen place is unknown, not empty.
     """
     looks = sorted(looks, key=lambda look: (look.acquired, look.scene_id))
     present = _present_by_look(changes, detections, looks, params)
@@ -198,7 +199,7 @@ def _thinned_zone(
 
 
 def _clear_fraction(look: Look, zone: _ZoneOnGrid | None, kind: str, params: ActivityParams) -> float:
-    if zone is None or not look.used:
+    if zone is None or not look.used or kind in look.untold:
         return 0.0
     quality = look.quality[zone.rows, zone.cols]
     valid, whole = is_valid(quality), zone.n_pixels
@@ -211,20 +212,25 @@ def _clear_fraction(look: Look, zone: _ZoneOnGrid | None, kind: str, params: Act
     return float(min(1.0, np.count_nonzero(valid & zone.mask) / whole))
 
 
-def summarize(activity: pd.DataFrame, changes: gpd.GeoDataFrame, aoi: Aoi) -> dict[str, Any]:
+def summarize(
+    activity: pd.DataFrame, changes: gpd.GeoDataFrame, aoi: Aoi, looks: Sequence[Look] = ()
+) -> dict[str, Any]:
     """Return what goes to summary.json: per zone and class the days present, clear, partial and obscured, in words too.
 
     `headline` is the list of sentences, the AOI's first; days are distinct UTC dates; a day is as well seen as its
-    best look. `largest_count` is a lower bound where its look was partial.
+    best look. `largest_count` is a lower bound where its look was partial. `days_too_coarse` are those among the
+    obscured on which `looks` say that pixels were too coarse for the class.
     """
     entries = [
-        _summary(rows, changes, str(zone), str(kind), aoi)
+        _summary(rows, changes, str(zone), str(kind), aoi, {look.scene_id for look in looks if kind in look.untold})
         for (zone, kind), rows in activity.groupby(["zone", "class"], sort=False)
     ]
     return {"headline": [entry["headline"] for entry in entries], "zones": entries}
 
 
-def _summary(rows: pd.DataFrame, changes: gpd.GeoDataFrame, zone: str, kind: str, aoi: Aoi) -> dict[str, Any]:
+def _summary(
+    rows: pd.DataFrame, changes: gpd.GeoDataFrame, zone: str, kind: str, aoi: Aoi, coarse: set[str]
+) -> dict[str, Any]:
     day = rows["datetime"].dt.date
     there = rows["count"].fillna(0) > 0
     clear = set(day[rows["status"] == "clear"])
@@ -245,6 +251,7 @@ def _summary(rows: pd.DataFrame, changes: gpd.GeoDataFrame, zone: str, kind: str
         "days_clear": len(clear),
         "days_partial": len(partial),
         "days_obscured": len(set(day) - clear - partial),
+        "days_too_coarse": len(set(day[rows["scene_id"].isin(list(coarse))]) - clear - partial),
         "looks_by_status": {key: int(n) for key, n in sorted(Counter(rows["status"]).items())},
         "first_seen": to_iso(first),
         "last_seen": to_iso(last),
@@ -263,7 +270,7 @@ def _presence_sentence(entry: dict[str, Any]) -> str:
     seen = entry["days_clear"] + entry["days_partial"]
     span = f"{entry['looks']} looks, {entry['span_days']} days"
     if seen == 0:
-        return f"{what}: the place could not be seen on any of {_days(entry['days'])} ({span})"
+        return _never_seen(what, entry, span)
     clear = _days(entry["days_clear"], "clear ")
     if entry["days_present"] == 0:
         return "; ".join([f"no {what} on {clear} ({span})", *_partly(entry), *_unseen(entry)])
@@ -278,7 +285,7 @@ def _structure_sentence(entry: dict[str, Any], own: gpd.GeoDataFrame) -> str:
     what = PLURALS[entry["class"]]
     span = f"{entry['looks']} looks, {entry['span_days']} days"
     if entry["days_clear"] + entry["days_partial"] == 0:
-        return f"{what}: the place could not be seen on any of {_days(entry['days'])} ({span})"
+        return _never_seen(what, entry, span)
     if own.empty:
         clear = _days(entry["days_clear"], "clear ")
         return "; ".join([f"no change in {what} on {clear} ({span})", *_partly(entry), *_unseen(entry)])
@@ -295,7 +302,15 @@ def _partly(entry: dict[str, Any]) -> list[str]:
 
 
 def _unseen(entry: dict[str, Any]) -> list[str]:
-    return [f"{entry['days_obscured']} not seen"] if entry["days_obscured"] else []
+    coarse = entry["days_too_coarse"]
+    told = ((entry["days_obscured"] - coarse, "not seen"), (coarse, "too coarse to tell"))
+    return [f"{n} {what}" for n, what in told if n]
+
+
+def _never_seen(what: str, entry: dict[str, Any], span: str) -> str:
+    if entry["days_too_coarse"] == entry["days"]:
+        return f"{what}: pixels were too coarse to tell on all of {_days(entry['days'])} ({span})"
+    return f"{what}: the place could not be seen on any of {_days(entry['days'])} ({span})"
 
 
 def _days(n: int, kind: str = "") -> str:

@@ -153,6 +153,24 @@ def test_summary_of_an_empty_but_seen_place():
     ]
 
 
+def test_what_pixels_are_too_coarse_to_tell_is_unknown_and_not_none():
+    looks = [look(0), replace(look(1), untold=("crowd", "vessel")), replace(look(2), untold=("crowd",))]
+    activity, changes = counted([detection(2, SHIP)], looks, zones(targets=("vessel", "crowd")))
+    told = activity.set_index(["class", "scene_id"])
+    assert told.loc["vessel", "status"].tolist() == ["clear", "obscured", "clear"]
+    assert told.loc["vessel", "count"].isna().tolist() == [False, True, False]
+    assert told.loc["crowd", "status"].tolist() == ["clear", "obscured", "obscured"]
+    assert summarize(activity, changes, AOI, looks)["headline"] == [
+        "ships on 1 of 2 clear days (3 looks, 3 days); 1 too coarse to tell; at most 1 at once, on 2023-09-03",
+        "no people on 1 clear day (3 looks, 3 days); 2 too coarse to tell",
+    ]
+    coarse = [replace(one, untold=("crowd",)) for one in looks]
+    activity, changes = counted([], coarse, zones(targets=("crowd",)))
+    entry = summarize(activity, changes, AOI, coarse)["zones"][0]
+    assert entry["headline"] == "people: pixels were too coarse to tell on all of 3 days (3 looks, 3 days)"
+    assert (entry["days_obscured"], entry["days_too_coarse"]) == (3, 3)
+
+
 def test_summary_of_structures_dates_them():
     rows = [detection(2, pixels(20, 5, 3, 30), "trench")]
     activity, changes = counted(rows, [look(n) for n in range(3)], zones(targets=("trench",)))

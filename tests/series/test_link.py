@@ -113,6 +113,13 @@ def test_an_unused_look_says_nothing_and_its_detections_are_dropped():
     assert list(linked["scene_id"]) == ["s1"]
 
 
+def test_a_look_too_coarse_to_tell_a_class_says_nothing_of_it():
+    looks = [replace(look(n), untold=("vessel",) if n in (0, 2, 4) else ("crowd",)) for n in range(6)]
+    changes, _ = link(detections(detection(3, SHIP)), looks, AOI, PARAMS)
+    assert states(changes.iloc[0]) == "uaupua"
+    assert (changes.iloc[0]["absent_until"], changes.iloc[0]["gone_by"]) == (day(1), day(5))
+
+
 TRENCH = pixels(20, 5, 3, 30)
 
 

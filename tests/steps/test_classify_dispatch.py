@@ -9,10 +9,19 @@ from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, paint, pair
 from score_scenes import ground, shot
 from shapely.geometry import box
 
+from changedetect.core.aoi import TARGETS
 from changedetect.core.tables import DETECTION_COLUMNS, MEASURE_COLUMNS, geo_table
 from changedetect.errors import ChangeDetectError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
-from changedetect.steps.classify import ClassifyParams, GroundParams, classify, group_parts
+from changedetect.steps.classify import (
+    ClassifyParams,
+    GroundParams,
+    classify,
+    group_parts,
+    untold_classes,
+    why_too_coarse,
+)
+from changedetect.steps.classify.aircraft import AircraftParams
 from changedetect.steps.classify.dispatch import sides_of
 
 RASTER = shot(ground(64), 1)
@@ -213,3 +222,30 @@ def test_a_hull_that_brightened_is_there_whatever_the_edges_of_its_quay_say(came
         {"name": ["aoi"], "targets": [("vessel",)]}, geometry=[raster.grid.extent], crs=raster.grid.crs
     )
     assert classify(found, raster, baseline, area, ClassifyParams())["status"].tolist() == expected
+
+
+def test_classes_are_named_only_in_pixels_that_can_tell_them():
+    params = ClassifyParams()
+    told = {gsd_m: set(TARGETS) - set(untold_classes(gsd_m, params)) for gsd_m in (0.5, 3.0, 5.0, 10.0, 30.0)}
+    assert told[0.5] == set(TARGETS)
+    assert told[3.0] == set(TARGETS) - {"crowd"}
+    assert told[5.0] == told[10.0] == {"vessel", "other"}
+    assert told[30.0] == {"other"}
+    assert why_too_coarse(3.0, ("crowd", "hut"), params) is None
+    assert why_too_coarse(10.0, ("crowd", "hut"), params).endswith("do not tell crowd (0.65 m), hut (3.5 m)")
+    assert why_too_coarse(10.0, (), params) is None
+
+
+def test_a_bright_roof_among_pavement_at_ten_metres_is_no_aircraft():
+    city, roof = grid(gsd_m=10.0, px=60), box(280, 290, 310, 320)
+    paved = paint(city, (None, CONCRETE), rng=np.random.default_rng(5))
+    built = paint(city, (None, CONCRETE), (roof, HULL), rng=np.random.default_rng(6))
+    raster, baseline = pair(city, paved, built, BANDS)
+    row = thing(area_m2=900.0) | {"gsd_m": 10.0, "geometry": roof}
+    found = geo_table([row], MEASURE_COLUMNS, raster.grid.crs)
+    area = gpd.GeoDataFrame(
+        {"name": ["city"], "targets": [("aircraft", "other")]}, geometry=[box(0, 0, 600, 600)], crs=raster.grid.crs
+    )
+    assert classify(found, raster, baseline, area, ClassifyParams())["class"].tolist() == ["other"]
+    blind = ClassifyParams(aircraft=AircraftParams(coarsest_gsd_m=30.0))
+    assert classify(found, raster, baseline, area, blind)["class"].tolist() == ["aircraft"]

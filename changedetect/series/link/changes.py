@@ -127,7 +127,8 @@ def _items(detections: gpd.GeoDataFrame, looks: Sequence[Look]) -> list[Item]:
 def _record(
     track: Track, table: list[dict[str, Any]], looks: Sequence[Look], by_look: list[list[Item]], params: LinkParams
 ) -> dict[str, Any]:
-    states = _states(track, looks, by_look, params)
+    kind = _vote(track, "kind")
+    states = _states(track, kind, looks, by_look, params)
     times = [look.acquired for look in looks]
     first = states.index("present")
     last = _last_present(states)
@@ -136,7 +137,6 @@ def _record(
     after = [time for time in absent if time > times[last]]
     n_seen = states.count("present")
     n_clear = sum(state != "unclear" for state in states[first:])
-    kind = _vote(track, "kind")
     best = table[track.best.row]
     rows = [table[item.row] for item in track.items]
     flags = {flag for row in rows for flag in (row["flags"] or ())}
@@ -171,8 +171,10 @@ def _vote(track: Track, attribute: str) -> str:
     return max(sorted(weight), key=lambda value: weight[value])
 
 
-def _states(track: Track, looks: Sequence[Look], by_look: list[list[Item]], params: LinkParams) -> list[State]:
-    """Return what each look says of the change; the outline nearest in time is looked for."""
+def _states(
+    track: Track, kind: str, looks: Sequence[Look], by_look: list[list[Item]], params: LinkParams
+) -> list[State]:
+    """Return what each look says of a change of class `kind`; the outline nearest in time is looked for."""
     detected = {item.look: item for item in reversed(track.items)}
     patterns = {
         index: sample_pattern(item.geometry, looks[index], params.max_points) for index, item in detected.items()
@@ -182,6 +184,9 @@ def _states(track: Track, looks: Sequence[Look], by_look: list[list[Item]], para
     for index, look in enumerate(looks):
         if index in detected:
             states.append("present")
+            continue
+        if kind in look.untold:
+            states.append("unclear")
             continue
         near = track.best.look if lasting else min(detected, key=lambda at: (abs(at - index), at))
         pattern = patterns.get(near) or next(iter(patterns.values()))

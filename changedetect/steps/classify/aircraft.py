@@ -43,6 +43,9 @@ class AircraftParams:
 
     apron: ApronParams = field(default_factory=ApronParams)
     """What pavement is, and what stands out from it."""
+    coarsest_gsd_m: Positive = 4.0
+    """In coarser pixels wings are not told from boxes: roofs and yards of real cities at 10 m and bare fields at 5 m
+    would be called aircraft."""
     min_paved_share: Share = 0.6
     """Share of the outline that was paved."""
     paved_around: tuple[float, float] = (0.4, 0.8)

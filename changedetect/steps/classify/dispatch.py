@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from importlib import import_module
@@ -22,7 +23,7 @@ from changedetect.steps.classify.spread import spread_outlines
 from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import geopandas as gpd
     import pandas as pd
@@ -76,6 +77,29 @@ def wanted_classes(zones: gpd.GeoDataFrame) -> tuple[str, ...]:
     return tuple(name for name in TARGETS if any(name in targets for targets in zones["targets"]))
 
 
+def coarsest_gsd_m(params: ClassifyParams) -> dict[str, float]:
+    """Return by class the largest pixel size, m, at which it can be told; `other` is not among them."""
+    limits = dict.fromkeys(ground.MARGINS, params.ground.coarsest_gsd_m)
+    limits |= {"vessel": params.vessel.coarsest_gsd_m, "aircraft": params.aircraft.coarsest_gsd_m}
+    return limits | {"crowd": params.crowd.max_gsd_m}
+
+
+def untold_classes(gsd_m: float, params: ClassifyParams) -> tuple[str, ...]:
+    """Return the classes that pixels of this size are too coarse to tell, in the order of `TARGETS`."""
+    limits = coarsest_gsd_m(params)
+    # grids are planned in metres, and a thousandth more is no other size
+    return tuple(name for name in TARGETS if gsd_m > 1.001 * limits.get(name, math.inf))
+
+
+def why_too_coarse(gsd_m: float, wanted: Iterable[str], params: ClassifyParams) -> str | None:
+    """Return why pixels of this size tell nothing of what is wanted; None if they tell any of it."""
+    asked, limits = list(wanted), coarsest_gsd_m(params)
+    if not asked or not set(asked) <= set(untold_classes(gsd_m, params)):
+        return None
+    needed = ", ".join(f"{name} ({limits[name]:g} m)" for name in asked)
+    return f"too coarse: pixels of {gsd_m:.3g} m do not tell {needed}"
+
+
 def worth_measuring(
     raster: Raster, baseline: Baseline, zones: gpd.GeoDataFrame, params: ClassifyParams, sea: Sea | None
 ) -> tuple[NDArray[np.bool_], Callable[[BaseGeometry], bool]] | None:
@@ -124,8 +148,8 @@ def classify(
     -------
     GeoDataFrame
         `tables.DETECTION_COLUMNS`, `change_id` still None. A detection takes the class of highest confidence among the
-        targets of the zones that hold its representative point; `other` if that is wanted and nothing fits; else it
-        is dropped.
+        targets of the zones that hold its representative point, as far as its pixels can tell them; `other` if that is
+        wanted and nothing fits; else it is dropped.
 
     Raises
     ------
@@ -140,15 +164,17 @@ def classify(
     crs = raster.grid.crs
     if not len(detections) or not wanted:
         return geo_table([], DETECTION_COLUMNS, crs)
-    if set(wanted) & set(ground.MARGINS):
+    untold = untold_classes(float(detections["gsd_m"].iloc[0]), params)
+    told = [name for name in wanted if name not in untold]
+    if set(told) & set(ground.MARGINS):
         detections = inside.look_inside(detections, raster)
         detections = cover.look_at_roofs(detections, raster, baseline, params.ground.cover, colours)
-        detections = group.prepare(detections, params.ground, grouped="equipment" in wanted)
+        detections = group.prepare(detections, params.ground, grouped="equipment" in told)
     detections = detections.reset_index(drop=True)
     known = {"vessel": {"sea": sea}} if sea is not None else {}
     proposals = {
         name: _propose(name, detections, raster, baseline, params, **known.get(name, {}))
-        for name in wanted
+        for name in told
         if name in PROPOSERS
     }
     places = _places(detections, zones)

@@ -50,6 +50,8 @@ class VesselParams:
     """What water is, and what stands out from it."""
     shore: ShoreParams = field(default_factory=ShoreParams)
     """What tells ships from shores."""
+    coarsest_gsd_m: Positive = 15.0
+    """In coarser pixels most merchant ships are narrower than one."""
     min_water_share: Share = 0.35
     """Share of the outline that was water; the rest is the quay it lies at and what stands on it."""
     sure_water_share: Share = 0.75
