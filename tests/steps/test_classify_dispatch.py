@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 from presence_kit import BANDS, CONCRETE, HULL, WATER, grid, hull, paint, pair
 from score_scenes import ground, shot
@@ -22,7 +23,8 @@ from changedetect.steps.classify import (
     why_too_coarse,
 )
 from changedetect.steps.classify.aircraft import AircraftParams
-from changedetect.steps.classify.dispatch import sides_of
+from changedetect.steps.classify.dispatch import decide, sides_of
+from changedetect.steps.classify.patch import proposal
 
 RASTER = shot(ground(64), 1)
 BASELINE = fit_baseline([RASTER], BaselineParams())
@@ -249,3 +251,31 @@ def test_a_bright_roof_among_pavement_at_ten_metres_is_no_aircraft():
     assert classify(found, raster, baseline, area, ClassifyParams())["class"].tolist() == ["other"]
     blind = ClassifyParams(aircraft=AircraftParams(coarsest_gsd_m=30.0))
     assert classify(found, raster, baseline, area, blind)["class"].tolist() == ["aircraft"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"hut": 0.95, "crowd": 0.85}, ("hut", 0.95 / 1.8, ("like_crowd",))),
+        (
+            {"hut": 0.2, "equipment": 0.6, "crowd": 0.85},
+            ("crowd", 0.85 / 1.45, ("count_from_ground", "like_equipment")),
+        ),
+        ({"hut": 0.2, "crowd": 0.85}, ("crowd", 0.85 / 1.05, ("count_from_ground",))),
+        ({"crowd": 0.85}, ("crowd", 0.85, ("count_from_ground",))),
+        ({"hut": 0.55, "equipment": 0.45}, ("hut", 0.55, ())),
+        ({"hut": 0.25, "crowd": 0.2}, None),
+    ],
+)
+def test_what_fits_people_and_roofs_alike_is_told_as_doubtful(given, expected):
+    flags = {"crowd": ("count_from_ground",)}
+    proposed = {name: pd.DataFrame([proposal(value, flags=flags.get(name, ()))]) for name, value in given.items()}
+    told = decide(0, set(given), proposed, 0.3)
+    if expected is None:
+        assert told is None
+    else:
+        assert (told["class"], told["confidence"], told["flags"]) == (
+            expected[0],
+            pytest.approx(expected[1]),
+            expected[2],
+        )

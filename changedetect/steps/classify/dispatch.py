@@ -23,7 +23,7 @@ from changedetect.steps.classify.spread import spread_outlines
 from changedetect.steps.classify.vessel import VesselParams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import geopandas as gpd
     import pandas as pd
@@ -238,6 +238,16 @@ def sides_of(name: str, row: dict[str, Any]) -> dict[str, float]:
     return {"length_m": f[f"{kind}_length_m"], "width_m": f[f"{kind}_width_m"]}
 
 
+def _rival(best: str, found: Mapping[str, float]) -> str | None:
+    """Return the class that may be meant instead, where neither knows of the other.
+
+    The forest has seen no people and the rules of crowds no roofs: at 0.5 m ranks that are not resolved are a dark
+    rectangle with a grain, and so is a roof or a row of vehicles.
+    """
+    others = list(ground.MARGINS) if best == "crowd" else ["crowd"] if best in ground.MARGINS else []
+    return max((name for name in others if name in found), key=lambda name: found[name], default=None)
+
+
 def decide(
     i: int, targets: set[str], proposals: dict[str, pd.DataFrame], min_confidence: float, gone: bool = False
 ) -> dict[str, Any] | None:
@@ -245,23 +255,25 @@ def decide(
 
     `gone`: it was there in the baseline and is not any more.
     """
-    best, sure = None, 0.0
+    found: dict[str, float] = {}
     for name in TARGETS:
         # What left is not there: it cannot be counted as present on this date. A hull is told by what brightened on
         # water, beside which the edges of the quay before say nothing.
         if name in targets and name in proposals and not (gone and name in PRESENCES and name != "vessel"):
-            confidence = float(proposals[name]["confidence"].iloc[i])
-            if confidence > sure:
-                best, sure = name, confidence
-    if best is not None and sure >= min_confidence:
+            found[name] = float(proposals[name]["confidence"].iloc[i])
+    best = max(found, key=lambda name: found[name], default=None)
+    sure = 0.0 if best is None else found[best]
+    if best is not None and sure >= max(min_confidence, _LEAST_CHANCE):
         row = proposals[best].iloc[i]
+        rival = _rival(best, found)
+        alike = rival is not None and found[rival] >= min_confidence
         return {
             "class": best,
-            "confidence": min(sure, 1.0),
+            "confidence": min(sure, 1.0) if rival is None else sure / max(sure + found[rival], 1.0),
             "count": int(row["count"]),
             "count_low": int(row["count_low"]),
             "count_high": int(row["count_high"]),
-            "flags": tuple(row["flags"]),
+            "flags": (*row["flags"], f"like_{rival}") if alike else tuple(row["flags"]),
             **(row.get("measured") or {}),
         }
     if "other" not in targets:
