@@ -181,7 +181,7 @@ def _lock(view: View, reference: Reference, params: RegisterParams, trace: _Trac
         )
     start = np.zeros((2, 3))
     start[:, 0] = peak.shift_px
-    best = _agree(reference.coarse, moving, start, params, trace)
+    best = _agree(reference, moving, start, params, trace)
     if best is None:
         told = trace.values
         return (
@@ -192,20 +192,21 @@ def _lock(view: View, reference: Reference, params: RegisterParams, trace: _Trac
 
 
 def _agree(
-    reference: Features, moving: Features, start: NDArray[np.float64], params: RegisterParams, trace: _Trace
+    reference: Reference, moving: Features, start: NDArray[np.float64], params: RegisterParams, trace: _Trace
 ) -> tuple[WindowTies, NDArray[np.float64]] | None:
     """Return the inlying windows and their affine, from the largest windows of which enough agree."""
-    shape = (reference.inside.shape[0], reference.inside.shape[1])
+    fixed = reference.coarse
+    shape = (fixed.inside.shape[0], fixed.inside.shape[1])
     extent = float(max(shape))
     for size in window_sizes(params.window_px, shape):
-        affine, weight = start, np.ones(len(reference.planes))
+        affine, weight = start, np.ones(len(fixed.planes))
         for _ in range(2):
             moved = _resample(moving, affine)
             if affine is not start:
-                weight = feature_weights(reference, moved)
+                weight = feature_weights(fixed, moved)
             # the first round only finds the affine, so fewer windows do
             most = 6 if affine is start else 8
-            ties = match_windows(reference, moved, weight, size, most)
+            ties = match_windows(fixed, moved, weight, size, most, reference.windows)
             inlying = np.zeros(len(ties.value), bool)
             if len(ties.value) >= params.min_windows:
                 total = ties.value + np.column_stack([np.ones(len(ties.value)), ties.position]) @ affine.T

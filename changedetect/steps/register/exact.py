@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TAPS, _TILE_PX = 8, 24
-"""Of the exact kernel, and about how far it is the same."""
+"""Of the exact kernel, and about how far it is the same at least."""
+_VARIES_PX = 0.1
+"""It is the same farther where shifts vary by less than this."""
 _ANCHOR = (_TAPS // 2 - 1, _TAPS // 2 - 1)
 _DERIVATIVE = np.array([1, -8, 0, 8, -1], np.float32) / 12
 _STILL = np.ones(1, np.float32)
@@ -27,10 +30,11 @@ def resample_exactly(
     time that a kernel of its own takes for each pixel.
     """
     out = np.empty((len(planes), *y.shape), np.float32)
-    rows, cols = (_tiles(length) for length in y.shape)
-    middle = np.ix_(*((tiles[:-1] + tiles[1:]) // 2 for tiles in (rows, cols)))
     rest_y = y - np.arange(y.shape[0], dtype=np.float32)[:, None]
     rest_x = x - np.arange(y.shape[1], dtype=np.float32)
+    varies = max(float(np.ptp(rest_y)), float(np.ptp(rest_x)))
+    rows, cols = (_tiles(length, math.ceil(varies / _VARIES_PX)) for length in y.shape)
+    middle = np.ix_(*((tiles[:-1] + tiles[1:]) // 2 for tiles in (rows, cols)))
     v, w = rest_y[middle], rest_x[middle]
     top, left = np.floor(v).astype(int), np.floor(w).astype(int)
     down, across = _lanczos(v - top), _lanczos(w - left)
@@ -54,8 +58,8 @@ def resample_exactly(
 
 
 @cache
-def _tiles(length: int) -> NDArray[np.int64]:
-    return np.linspace(0, length, max(round(length / _TILE_PX), 1) + 1).round().astype(np.int64)
+def _tiles(length: int, enough: int) -> NDArray[np.int64]:
+    return np.linspace(0, length, max(min(round(length / _TILE_PX), enough), 1) + 1).round().astype(np.int64)
 
 
 def _lanczos(part: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from changedetect.core.results import bspline_basis
-from changedetect.steps.register.spline import SHIFT, Design
+from changedetect.steps.register.spline import SHIFT, Design, Equations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,8 @@ class Trial:
     """A fit under one penalty."""
 
     penalty: float
-    coefficients: NDArray[np.float64]
+    equations: Equations
+    """Under the weights."""
     weight: NDArray[np.float64]
     held_out: NDArray[np.float64]
     """(n, 2) u at the ties, each predicted without its fold."""
@@ -143,7 +144,7 @@ def fit_field(ties: Ties, intervals: tuple[int, int], penalties: Sequence[float]
                 trials = _try_penalties(design, ties, folds, penalties, to_end=True)
             # its error is still judged by whole groups: what neighbours share must not pass for exactness
             coarse = _at_penalty(trials, fine.penalty)
-    field = Field(coarse.coefficients, coarse.penalty)
+    field = Field(design.solve(coarse.equations, coarse.penalty), coarse.penalty)
     return Fit(field, coarse.weight, coarse.miss_px, ties.group, tuple(trials))
 
 
@@ -221,17 +222,17 @@ def _try_penalties(
     trials: list[Trial] = []
     for penalty in penalties:
         # the equations hold for any penalty, so each starts from the weights its stiffer neighbour ended with
-        for _ in range(1 if trials else 3):
+        for left in range(0 if trials else 2, -1, -1):
             residual = _mahalanobis(ties, design.predict(design.solve(whole, penalty)))
             sigma = _robust_sigma(residual)
             weight = 1.0 / (1.0 + (residual / (2.0 * sigma)) ** 2)
-            *parts, whole = design.sum_equations(weight[:, None] * others)
+            # the folds are not asked for before the weights have settled
+            *parts, whole = design.sum_equations(weight[:, None] * (others[:, -1:] if left else others))
         held_out = np.zeros((len(ties), 2))
         for fold, part in enumerate(parts):
             out = folds == fold
             held_out[out] = design.predict(design.solve(part, penalty), out)
-        fitted = design.solve(whole, penalty)
-        trials.append(Trial(penalty, fitted, weight, held_out, held_out - ties.value))
+        trials.append(Trial(penalty, whole, weight, held_out, held_out - ties.value))
         if penalty < STIFF_PENALTY and not to_end:
             *before, last = _losses(trials, ties)
             if before and last > _WORSE * min(before):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,7 @@ from changedetect.steps.register.features import (
     pick_bands,
     to_image,
 )
-from changedetect.steps.register.windows import transform_planes
+from changedetect.steps.register.windows import Spectra, transform_planes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,7 @@ class ReferenceLevel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """All that matching needs of the reference; read-only, so that threads and processes may share it."""
+    """All that matching needs of the reference; but for `windows` read-only, so that threads may share it."""
 
     grid: Grid
     valid: NDArray[np.bool_]
@@ -92,6 +92,8 @@ class Reference:
     """Of the coarse features, for the search."""
     levels: tuple[ReferenceLevel, ...]
     """Coarsest first, the full grid last."""
+    windows: Spectra = field(default_factory=dict)
+    """Of windows of the coarse features, each put here by the first scene that is matched to it."""
     canopy: NDArray[np.float32] | None = None
     """Share of cells of the grid under crowns, see `map_canopy`."""
 
@@ -112,7 +114,7 @@ def prepare_reference(raster: Raster, moving_bands: Sequence[str], params: Regis
     coarse = whole_features(views[0], params)
     levels = tuple(_cut_reference(view, raster.grid.gsd_m, params) for view in views)
     return Reference(
-        raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels, map_canopy(raster)
+        raster.grid, raster.valid, names, coarse, transform_planes(coarse.planes), levels, canopy=map_canopy(raster)
     )
 
 

@@ -261,13 +261,8 @@ def _decorrelate(warped: list[_Warped], n_features: int) -> _Mixes:
 
 
 def _mix(planes: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    # sums in a fixed order: a matrix product's last bit may depend on the library's threads
-    out = np.empty_like(planes)
-    for line, weights in zip(out, share, strict=True):
-        np.multiply(planes[0], weights[0], out=line)
-        for plane, weight in zip(planes[1:], weights[1:], strict=True):
-            line += plane * weight
-    return out
+    # a matrix product's last bit may depend on the library's threads, of which a run has one
+    return np.asarray(share @ planes.reshape(len(planes), -1)).reshape(planes.shape)
 
 
 def _sum_part(moved: _Warped, mixes: _Mixes, cell_px: int, part: slice) -> NDArray[np.float32]:

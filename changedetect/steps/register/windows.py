@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from changedetect.steps.register.features import Features
 
+Spectra = dict[tuple[int, int, int], "NDArray[np.complex64]"]
+"""Of windows by row, column and side: (feature, row, col)."""
+
 _TAPER = 0.15
 _LOBE_PX = 6
 """Half side of the main peak, px: a second peak counts outside it."""
@@ -94,6 +97,7 @@ def match_windows(
     weight: NDArray[np.float64],
     window_px: int,
     most: int = _MOST_PER_SIDE,
+    spectra: Spectra | None = None,
 ) -> WindowTies:
     """Return the shifts left between two feature stacks on one lattice, window by window.
 
@@ -106,6 +110,8 @@ def match_windows(
         Side of a window, px.
     most : int
         Windows along each side, at most: their number bounds the cost.
+    spectra : dict, optional
+        Of the reference's windows, by (row, col, side): those of earlier calls are used, new ones are put there.
     """
     a, b = reference.planes, moving.planes
     both = cv2.integral((reference.inside & moving.inside).astype(np.uint8))
@@ -118,8 +124,14 @@ def match_windows(
             inside = both[r + window_px, c + window_px] - both[r, c + window_px] - both[r + window_px, c] + both[r, c]
             if inside < _MIN_VALID * window_px**2:
                 continue
-            cut = (used, slice(r, r + window_px), slice(c, c + window_px))
-            tie = _match_one(a[cut] * taper, b[cut] * taper, weight[used])
+            window = (slice(None), slice(r, r + window_px), slice(c, c + window_px))
+            key = (int(r), int(c), window_px)
+            still = None if spectra is None else spectra.get(key)
+            if still is None:
+                still = _spectra_of(a[window] * taper)
+                if spectra is not None:
+                    spectra[key] = still
+            tie = _match_one(still[used], _spectra_of(b[used, *window[1:]] * taper), weight[used])
             if tie is not None:
                 found.append((r + window_px / 2, c + window_px / 2, *tie))
     table = np.array(found, np.float64).reshape(-1, 5)
@@ -189,14 +201,22 @@ def _solve_affine(
     return np.asarray(np.linalg.solve(normal + prior + 1e-9 * np.eye(3), (terms * weight[:, None]).T @ value).T)
 
 
-def _match_one(
-    a: NDArray[np.float32], b: NDArray[np.float32], weight: NDArray[np.float64]
-) -> tuple[float, float, float] | None:
+def _spectra_of(planes: NDArray[np.float32]) -> NDArray[np.complex64]:
     from scipy import fft
 
-    side = a.shape[1]
+    return np.asarray(fft.rfft2(planes))
+
+
+def _match_one(
+    still: NDArray[np.complex64], moving: NDArray[np.complex64], weight: NDArray[np.float64]
+) -> tuple[float, float, float] | None:
+    """Return the shift (row, col) of a window given the spectra of both dates' features, and how sure it is."""
+    from scipy import fft
+
+    side = moving.shape[1]
     limit = side // 4
-    spectrum = np.conj(fft.rfft2(a)) * fft.rfft2(b)
+    spectrum = np.conj(still)
+    spectrum *= moving
     spectrum /= _root_magnitude(spectrum)
     mixed = np.tensordot(weight.astype(np.float32), spectrum, axes=1)
     near = np.arange(-limit, limit + 1)
