@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from changedetect.core.near import within
 from changedetect.core.quality import UNUSABLE, Quality
 from changedetect.errors import DataError
 from changedetect.io.files import open_raster, read_header, read_pixels
@@ -72,8 +73,9 @@ def _sample_rules(
     if not covered.any():
         return [covered for _ in rules], covered
     reach = [max(0, round(per) - 1) for per in mapping.per_px]
-    iy = np.clip(np.floor(mapping.row), 0, rows - 1).astype(np.int64)
-    ix = np.clip(np.floor(mapping.col), 0, cols - 1).astype(np.int64)
+    # cut towards zero is rounded down where it is not clipped
+    iy = np.clip(mapping.row, 0, rows - 1).astype(np.int64)
+    ix = np.clip(mapping.col, 0, cols - 1).astype(np.int64)
     used_y, used_x = (iy, ix) if covered.all() else (np.broadcast_to(at, covered.shape)[covered] for at in (iy, ix))
     r0, r1 = max(0, int(used_y.min()) - reach[0]), min(rows, int(used_y.max()) + reach[0] + 1)
     c0, c1 = max(0, int(used_x.min()) - reach[1]), min(cols, int(used_x.max()) + reach[1] + 1)
@@ -83,6 +85,7 @@ def _sample_rules(
     with open_raster(path) as src:
         numbers = dict(zip(wanted, read_pixels(src, wanted, (r0, r1), (c0, c1)), strict=True))
     box = np.ones((reach[0] + 1, reach[1] + 1), np.uint8)
+    place_of_each: NDArray[np.int64] | None = None
     hits = []
     for rule in rules:
         marked = fits(numbers[rule.band], rule)
@@ -91,8 +94,9 @@ def _sample_rules(
             continue
         if box.size > 1:
             marked = cv2.dilate(marked.astype(np.uint8), box) > 0
-        at = np.clip(iy - r0, 0, r1 - r0 - 1), np.clip(ix - c0, 0, c1 - c0 - 1)
-        hits.append(marked[at] & covered)
+        if place_of_each is None:
+            place_of_each = np.clip(iy - r0, 0, r1 - r0 - 1) * (c1 - c0) + np.clip(ix - c0, 0, c1 - c0 - 1)
+        hits.append(marked.ravel().take(place_of_each) & covered)
     return hits, covered
 
 
@@ -112,8 +116,7 @@ def _place_like(header: Header, like: Place) -> Place:
 def _grow(marked: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
     if radius_px < 1 or not marked.any():
         return marked
-    away = cv2.distanceTransform((~marked).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(away <= radius_px + 1e-3)
+    return within(marked, radius_px + 1e-3)
 
 
 def fits(number: NDArray[np.generic], rule: MaskRule) -> NDArray[np.bool_]:

@@ -22,6 +22,7 @@ _STEPS = 32  # OpenCV's remap knows 32 positions within a pixel
 _FINE = 4096
 _TAIL_PX = 32
 _FAR_PX = 500_000.0
+_BOX = np.ones((3, 3), np.uint8)
 _BAD = np.uint16(UNUSABLE)
 _NODATA = np.uint16(Quality.NODATA)
 _EDGE = np.uint16(Quality.EDGE)
@@ -58,12 +59,13 @@ def quantise(position: NDArray[np.float64], kernel: str) -> tuple[NDArray[np.int
     Keys, Cubic convolution interpolation for digital image processing, 1981, doi:10.1109/TASSP.1981.1163711.
     """
     # Rounding to 1/4096 first keeps numerical dust from deciding which way a step goes.
-    exact = np.clip(position, -_FAR_PX, _FAR_PX)
-    exact *= _FINE
+    exact = position * _FINE
+    if exact.min() < -_FAR_PX * _FINE or exact.max() > _FAR_PX * _FINE:
+        np.clip(exact, -_FAR_PX * _FINE, _FAR_PX * _FINE, out=exact)
     fine = np.rint(exact, out=exact).astype(np.int32)
     if kernel == "nearest":
         return (fine + _FINE // 2) // _FINE, np.zeros(position.shape, np.int32)
-    step = (_CUBIC_STEP if kernel == "cubic" else _EVEN_STEP)[fine & (_FINE - 1)]
+    step = (_CUBIC_STEP if kernel == "cubic" else _EVEN_STEP).take(fine & (_FINE - 1))
     fine >>= 12
     fine += step >> 5
     step &= _STEPS - 1
@@ -144,8 +146,10 @@ def _remap_near_rim(
         touched = _touches(padded, (first, last), (iy, sy != 0), (ix, sx != 0))
         quality |= (touched & ((quality & _BAD) == 0)) * _EDGE
     filled = fill_unusable(data, bits, max(last, -first) + 1)
-    filled = np.stack([cv2.copyMakeBorder(band, pad, pad, pad, pad, cv2.BORDER_REPLICATE) for band in filled])
-    out = _sample(filled, (ix, sx), (iy, sy), kernel)
+    wide = np.empty((len(filled), *padded.shape), np.float32)
+    for band, around in zip(filled, wide, strict=True):
+        cv2.copyMakeBorder(band, pad, pad, pad, pad, cv2.BORDER_REPLICATE, dst=around)
+    out = _sample(wide, (ix, sx), (iy, sy), kernel)
     bad = ~np.isfinite(out).all(axis=0) | ((quality & _NODATA) != 0)
     np.copyto(out, np.float32(0), where=bad)
     quality |= bad * _NODATA
@@ -206,22 +210,27 @@ def _any_tap(bad: NDArray[np.bool_], taps: tuple[int, int], axis: int) -> NDArra
 
 def fill_unusable(data: NDArray[np.float32], bits: NDArray[np.uint16], reach_px: int) -> NDArray[np.float32]:
     """Return data with unusable pixels within `reach_px` of usable ones set to their neighbours' mean, others 0."""
-    known = ((bits & _BAD) == 0).astype(np.float32)
-    if known.all():
+    bad = (bits & _BAD) != 0
+    if not bad.any():
         return data
-    filled = np.where(known > 0, data, np.float32(0))
-    if not known.any():
-        return filled
-    box = np.ones((3, 3), np.float32)
+    # With a rim of unusable pixels, so that each has eight neighbours, whose places are a number away from its own.
+    known = np.pad((~bad).astype(np.uint8), 1)
+    wide = np.zeros((len(data), *known.shape), np.float32)
+    filled = wide[:, 1:-1, 1:-1]
+    np.copyto(filled, data, where=~bad)
+    around = [row * known.shape[1] + col for row in (-1, 0, 1) for col in (-1, 0, 1)]
+    flat = known.ravel()
     for _ in range(reach_px):
-        weight = cv2.filter2D(known, cv2.CV_32F, box, borderType=cv2.BORDER_CONSTANT)
-        new = (known == 0) & (weight > 0)
-        if not new.any():
+        new = (cv2.dilate(known, _BOX) > known)[1:-1, 1:-1]
+        rows, cols = np.nonzero(new)
+        if not rows.size:
             break
-        for band in filled:
-            total = cv2.filter2D(band, cv2.CV_32F, box, borderType=cv2.BORDER_CONSTANT)
-            band[new] = total[new] / weight[new]
-        known[new] = 1
+        at = (rows + 1) * known.shape[1] + cols + 1
+        near = [at + step for step in around]
+        weight = sum(flat[place].astype(np.float32) for place in near)
+        for band in wide.reshape(len(wide), -1):
+            band[at] = sum(band[place] for place in near) / weight
+        flat[at] = 1
     return filled
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from changedetect.core.near import within
 from changedetect.core.quality import VEILED, Quality
 from changedetect.core.raster import Raster
 
@@ -48,9 +49,8 @@ def buffer_mask(raster: Raster, params: MaskParams) -> Raster:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(veiled, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] * raster.grid.gsd_m**2 >= params.min_veil_m2
     large[0] = False
-    veiled = large[labels].astype(np.uint8)
-    if not veiled.any():
+    if not large.any():
         return raster
-    distance = cv2.distanceTransform(1 - veiled, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near = (distance <= reach_px) & (veiled == 0)
+    veil = large[labels]
+    near = within(veil, reach_px) & ~veil
     return replace(raster, quality=np.where(near, raster.quality | np.uint16(Quality.EDGE), raster.quality))
