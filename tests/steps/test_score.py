@@ -6,6 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from score_scenes import ROOF, ground, paint, shot
 
 from changedetect.core.quality import Quality
@@ -14,7 +15,7 @@ from changedetect.core.results import Baseline, Noise
 from changedetect.errors import DataError, GridError
 from changedetect.steps.baseline import BaselineParams, fit_baseline
 from changedetect.steps.score import ScoreParams, change_score, estimate_noise, halo_px, predict, score_whole
-from changedetect.steps.score.model import _robust_regression, _trimmed_nnls
+from changedetect.steps.score.fits import robust_regression, solve_non_negative, trimmed_nnls
 from changedetect.steps.score.predict import floor_variance
 from changedetect.steps.score.state import CoarseField
 
@@ -287,10 +288,20 @@ def test_what_changed_bends_neither_the_prediction_nor_the_variance():
     noise = rng.normal(0.0, 0.1 + 0.2 * x)
     changed = rng.random(x.size) < 0.1
     columns = np.stack([np.ones_like(x), x])
-    fit = _robust_regression(columns, 1.0 + 2.0 * x + noise + 3.0 * changed, 10)
+    fit = robust_regression(columns, 1.0 + 2.0 * x + noise + 3.0 * changed, 10)
     assert fit == pytest.approx([1.0, 2.0], abs=0.01)
-    weights = _trimmed_nnls(np.stack([np.ones_like(x), (0.1 + 0.2 * x) ** 2]), (noise + 3.0 * changed) ** 2)
+    weights = trimmed_nnls(np.stack([np.ones_like(x), (0.1 + 0.2 * x) ** 2]), (noise + 3.0 * changed) ** 2)
     assert weights == pytest.approx([0.0, 1.0], abs=0.1)
+
+
+def test_weights_that_may_not_be_negative_are_those_that_scipy_finds() -> None:
+    random = np.random.default_rng(2)
+    for n in range(1, 9):
+        columns = random.normal(1.0, 1.0, (40, n)) * random.uniform(0.1, 3.0, n)
+        wanted = columns @ np.maximum(random.normal(size=n), 0.0) + random.normal(0.0, 1.0, 40)
+        found = solve_non_negative(columns.T @ columns, columns.T @ wanted)
+        np.testing.assert_allclose(found, nnls(columns, wanted)[0], atol=1e-8)
+    assert (solve_non_negative(np.eye(3), np.full(3, -1.0)) == 0).all()
 
 
 def test_a_stretch_may_bend_what_is_far_brighter_than_the_ground() -> None:

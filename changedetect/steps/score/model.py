@@ -10,10 +10,10 @@ import numpy as np
 
 from changedetect.core.comparable import PICTURE
 from changedetect.core.results import Noise
-from changedetect.core.robust import median
 from changedetect.errors import DataError, GridError
 from changedetect.steps.score import evidence, fields, predict
 from changedetect.steps.score.apply import Explained, Parts, to_sigmas
+from changedetect.steps.score.fits import robust_regression, trimmed_nnls
 from changedetect.steps.score.shade import learn_shadow
 from changedetect.steps.score.shadows import Shadows, find_dark, find_shadows, measure_reach
 from changedetect.steps.score.state import CoarseField, ScoreModel
@@ -28,16 +28,12 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float32]
     Matrix = NDArray[np.float64]
 
-_TUKEY = 4.685
 _MAX_CELLS = 256
 _CE90_TO_SIGMA = 2.15  # radius of 90 % of a circular normal
 _TYPICAL_REFLECTANCE = 0.12  # median of land in the visible: other units are brought to numbers of this size
 _PSF_CHOICES = (("before", 0.4), ("before", 0.6), ("before", 0.8), ("before", 1.0), ("after", 0.6), ("after", 0.9))
 _PSF_TILE_PX = 512
 _PSF_GAIN = 0.97  # a match must leave less than this of the unmatched residual
-_SETTLED = 1e-3
-"""A regression ends when its last round moved what it predicts by less than this share of what it leaves, rms."""
-_TRIM = 9.0
 _SHRINK = 0.1
 _MOST_UPSCALE = 1 / 0.7
 
@@ -213,32 +209,11 @@ def _fit_prediction(pair: predict.Pair, model: ScoreModel, lattice: _Lattice, pa
     coefficients, path = [], []
     for k in range(len(pair.bands)):
         target = lattice.values(pair.after[k])
-        fit = _robust_regression(columns, target, params.iterations)
+        fit = robust_regression(columns, target, params.iterations)
         coefficients.append(tuple(float(c) for c in fit))
         # Path radiance cannot exceed what the darkest ground shows.
         path.append(float(min(max(fit[0], 0.0), np.quantile(target, 0.002))))
     return replace(model, coefficients=tuple(coefficients), path=tuple(max(p, 0.0) for p in path))
-
-
-def _robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matrix:
-    """Return Tukey's regression coefficients of (column, n), with a ridge that only settles columns without content."""
-    size = np.sqrt(np.einsum("ij,ij->i", columns, columns) / target.size)
-    size[size == 0] = 1.0
-    scaled = columns / size[:, None]
-    ridge = 1e-6 * np.eye(len(size))
-    fit: Matrix = np.zeros(len(size))
-    weight = np.ones_like(target)
-    moments = scaled @ scaled.T / target.size
-    for _ in range(iterations):
-        weighted, last = scaled * weight, fit
-        total = max(float(weight.sum()), 1e-9)
-        fit = np.asarray(np.linalg.solve(weighted @ scaled.T / total + ridge, weighted @ target / total), np.float64)
-        left = target - fit @ scaled
-        spread = max(1.4826 * float(median(np.abs(left))), 1e-9)
-        if (fit - last) @ moments @ (fit - last) < (_SETTLED * spread) ** 2:
-            break
-        weight = np.clip(1 - (left / (_TUKEY * spread)) ** 2, 0, None) ** 2
-    return np.asarray(fit / size)
 
 
 def _match_sharpness(pair: predict.Pair, model: ScoreModel) -> ScoreModel:
@@ -330,7 +305,7 @@ def _fit_variance(
         left = np.asarray(lattice.take(raw), np.float32) - slow * light
         local = predict.local_terms(plane)
         terms = predict.variance_terms(plane, pair.spread[k], local, lattice.stride)
-        fit = _trimmed_nnls(np.stack([lattice.pick(term) for term in terms]), lattice.pick(left) ** 2)
+        fit = trimmed_nnls(np.stack([lattice.pick(term) for term in terms]), lattice.pick(left) ** 2)
         fit[3] = max(fit[3], registration, params.gradient_floor_px**2)
         fit[5] = max(fit[5], params.sharpness_floor**2)
         fit[6] = min(fit[6], params.max_spread_weight)
@@ -346,28 +321,6 @@ def _fit_variance(
             parts.lights.append(whole)
             parts.sigmas.append(predict.expected_variance(plane, pair.spread[k], weights[-1], local))
     return replace(model, variance=tuple(weights)), sample
-
-
-def _trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
-    """Return non-negative weights of the (term, n) of variance; residuals beyond 3 sigma are changes, not noise."""
-    from scipy.optimize import nnls  # scipy is slow to import: only where it is used
-
-    size = np.maximum(terms.mean(axis=1), 1e-12)
-    scaled = terms / size[:, None]
-    typical = float(median(squared))
-    floor = max(1e-3 * typical, 1e-12)
-    current = np.full(squared.size, 2.2 * typical + floor)
-    fit = np.zeros(len(size))
-    for _ in range(rounds):
-        # Relative errors: the spread of a squared residual goes with its expectation.
-        weight = (squared < _TRIM * current) / current
-        rows = scaled * weight
-        normal = rows @ rows.T + 1e-9 * np.count_nonzero(weight) * np.eye(len(size))
-        root = np.linalg.cholesky(normal)
-        fit, _ = nnls(root.T, np.linalg.solve(root, rows @ (squared * weight)))
-        current = np.maximum(fit @ scaled, floor)
-    fit[0] = max(fit[0], floor)
-    return np.asarray(fit / size)
 
 
 def _fit_whitening(
