@@ -187,17 +187,23 @@ def _fit_together(
     scale = np.full(n_bands, _RELATIVE_SCATTER)
     size, left = np.abs(x) + _DARKEST, y - x
     squared, product, least = x * x, x * left, size**-2.0
+    # Buffers are used again, as fresh memory costs more than the arithmetic.
+    error, share = np.empty_like(x), np.empty_like(x)
     for reach in _REACHES:
-        error = x * gain[:, None]
+        np.multiply(x, gain[:, None], out=error)
         error += offset[:, None]
         np.subtract(y, error, out=error)
         error /= size
-        weight = np.clip(1 - scale**-2.0 @ (error * error) / (n_bands * reach**2), 0, None) ** 2
+        weight = scale**-2.0 @ np.multiply(error, error, out=share)
+        weight /= n_bands * reach**2
+        np.subtract(1, weight, out=weight)
+        np.maximum(weight, 0, out=weight)
+        np.multiply(weight, weight, out=weight)
         near = np.flatnonzero(weight > 0.25)
         if near.size > n_pixels // 20:
             spread = 1.4826 * np.asarray(median(np.abs(error[:, near]), along_rows=True))
             scale = np.clip(spread, 0.02 * _RELATIVE_SCATTER, _RELATIVE_SCATTER)
-        share = least * weight
+        np.multiply(least, weight, out=share)
         share *= (params.independent / n_pixels / scale**2)[:, None]
         xx, xy = (np.einsum("ij,ij->i", share, plane) for plane in (squared, product))
         x1, y1 = (np.einsum("ij,ij->i", share, plane) for plane in (x, left))

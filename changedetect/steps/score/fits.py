@@ -28,15 +28,22 @@ def robust_regression(columns: Matrix, target: Matrix, iterations: int) -> Matri
     fit: Matrix = np.zeros(len(size))
     weight = np.ones_like(target)
     moments = scaled @ scaled.T / target.size
+    # Buffers are used again, as fresh memory costs more than the arithmetic.
+    weighted, left, size_of_left = np.empty_like(scaled), np.empty_like(target), np.empty_like(target)
     for _ in range(iterations):
-        weighted, last = scaled * weight, fit
+        last = fit
+        np.multiply(scaled, weight, out=weighted)
         total = max(float(weight.sum()), 1e-9)
         fit = np.asarray(np.linalg.solve(weighted @ scaled.T / total + ridge, weighted @ target / total), np.float64)
-        left = target - fit @ scaled
-        spread = max(1.4826 * float(median(np.abs(left))), 1e-9)
+        np.subtract(target, np.matmul(fit, scaled, out=left), out=left)
+        spread = max(1.4826 * float(median(np.abs(left, out=size_of_left))), 1e-9)
         if (fit - last) @ moments @ (fit - last) < (_SETTLED * spread) ** 2:
             break
-        weight = np.clip(1 - (left / (_TUKEY * spread)) ** 2, 0, None) ** 2
+        left /= _TUKEY * spread
+        np.multiply(left, left, out=left)
+        np.subtract(1, left, out=weight)
+        np.maximum(weight, 0, out=weight)
+        np.multiply(weight, weight, out=weight)
     return np.asarray(fit / size)
 
 
@@ -47,14 +54,14 @@ def trimmed_nnls(terms: Matrix, squared: Matrix, rounds: int = 6) -> Matrix:
     typical = float(median(squared))
     floor = max(1e-3 * typical, 1e-12)
     current = np.full(squared.size, 2.2 * typical + floor)
-    fit = np.zeros(len(size))
+    fit, rows = np.zeros(len(size)), np.empty_like(scaled)
     for _ in range(rounds):
         # Relative errors: the spread of a squared residual goes with its expectation.
         weight = (squared < _TRIM * current) / current
-        rows = scaled * weight
+        np.multiply(scaled, weight, out=rows)
         normal = rows @ rows.T + 1e-9 * np.count_nonzero(weight) * np.eye(len(size))
         fit = solve_non_negative(normal, rows @ (squared * weight))
-        current = np.maximum(fit @ scaled, floor)
+        np.maximum(np.matmul(fit, scaled, out=current), floor, out=current)
     fit[0] = max(fit[0], floor)
     return np.asarray(fit / size)
 
