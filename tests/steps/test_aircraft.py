@@ -8,7 +8,7 @@ import pytest
 from affine import Affine
 from presence_kit import CONCRETE, GRASS, WHITE, airframe, grid, outlines, paint, pair
 from shapely import affinity
-from shapely.geometry import box
+from shapely.geometry import Point, box
 
 from changedetect.steps.classify.aircraft import AircraftParams, _look_at, _window, chance, propose, weigh
 
@@ -16,14 +16,14 @@ GRID = grid()
 PARAMS = AircraftParams()
 
 
-def judged_all(found, *layers, ground=CONCRETE):
-    before = paint(GRID, (None, ground))
-    after = paint(GRID, (None, ground), *layers, rng=np.random.default_rng(6))
-    return propose(outlines(*found), *pair(GRID, before, after), PARAMS)
+def judged_all(found, *layers, ground=CONCRETE, on=GRID):
+    before = paint(on, (None, ground))
+    after = paint(on, (None, ground), *layers, rng=np.random.default_rng(6))
+    return propose(outlines(*found), *pair(on, before, after), PARAMS)
 
 
-def judged(outline, *layers, ground=CONCRETE):
-    return judged_all([outline], *layers, ground=ground).iloc[0]
+def judged(outline, *layers, ground=CONCRETE, on=GRID):
+    return judged_all([outline], *layers, ground=ground, on=on).iloc[0]
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0, 75.0])
@@ -36,6 +36,19 @@ def test_a_transport_on_the_apron_is_an_aircraft(size_m, turn_deg):
     if size_m == 46.0:  # the others have wings and tails of this size on bodies of theirs
         assert row["measured"]["length_m"] == pytest.approx(46.0, rel=0.08)
         assert row["measured"]["width_m"] == pytest.approx(49.2, rel=0.1)
+
+
+@pytest.mark.parametrize("gsd_m", [0.5, 0.7])
+def test_in_fine_pixels_wings_are_told_and_what_fills_its_outline_is_none(gsd_m):
+    fine = grid(gsd_m=gsd_m, px=round(300 / gsd_m))
+    plane = airframe(150, 150, 46.0, 50.0, 30.0)
+    row = judged(plane.buffer(0.5), (plane, WHITE), on=fine)
+    assert row["confidence"] > 0.5
+    assert row["measured"]["width_m"] == pytest.approx(50.0, rel=0.1)
+    assert row["measured"]["geometry"].intersection(plane).area > 0.8 * plane.area
+    wet = Point(150, 150).buffer(42).intersection(box(100, 125, 200, 175))
+    dark = tuple(0.6 * value for value in CONCRETE)
+    assert judged(wet, (wet, dark), on=fine)["confidence"] < 0.2
 
 
 def test_an_outline_that_holds_the_middle_alone_still_gives_the_whole_aircraft():

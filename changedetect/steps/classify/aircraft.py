@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Plane = NDArray[np.float32]
 
+_MOSTLY = 0.5
+"""Share of a square of pixels that decides for it."""
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -57,6 +60,9 @@ class AircraftParams:
     """Longest transport (An-225: 84 m; An-124: 69 m)."""
     max_outline_m: Positive = 400.0
     """Longer outlines are snow, wet ground or light, not rows of aircraft."""
+    working_gsd_m: Positive = 2.0
+    """Finer pixels are averaged up to this before plan forms are fitted: engines, markings and glass are no part of
+    these."""
     template_px: Positive = 11.0
     """The longest aircraft looked for in an outline is seen in about so many pixels; finer ones are averaged."""
     margin_m: Positive = 9.0
@@ -82,7 +88,8 @@ class AircraftParams:
     least_over_box: tuple[float, float] = (-1.2, -0.6)
     """A box that leaves so much less than wings do (logarithm) is one: surely, and not at all ..."""
     resolved_over_box: tuple[float, float] = (-0.4, 0.0)
-    """... and where wings are resolved: clouds, shadows and soil fit no wings, yet explain much."""
+    """... and where wings are resolved and several aircraft lie in one outline, which is no box; one alone needs
+    `least_advantage`."""
     resolved_px: tuple[float, float] = (6.0, 12.0)
     """Lengths between which wings come to be resolved."""
     least_explained: tuple[float, float] = (0.3, 0.45)
@@ -161,7 +168,7 @@ def propose(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, pa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apron:
-    """A look at the whole grid."""
+    """A look at the whole grid, in its own or in working pixels."""
 
     change: Plane
     """(row, col) relative change of brightness, 0 where unknown."""
@@ -203,24 +210,36 @@ class Evidence:
 
 
 def _look_at(detections: gpd.GeoDataFrame, raster: Raster, baseline: Baseline, params: AircraftParams) -> Apron:
-    change, paved, valid = look_at_pavement(raster, baseline, params.apron)
-    grid = raster.grid
+    grid, times = raster.grid, max(1, int(params.working_gsd_m / raster.grid.gsd_m + 1e-6))
+    planes = look_at_pavement(raster, baseline, params.apron)
+    sums, *shares = (_averaged(plane, times) for plane in planes)
+    change = sums / np.maximum(shares[1], np.float32(1e-6))  # where some pixels are unknown, of the others
+    paved, valid = (share > _MOSTLY for share in shares)
+    gsd_m, transform = times * grid.gsd_m, grid.transform @ Affine.scale(times)
     shapes = [(shape, k + 1) for k, shape in enumerate(detections.geometry)]
-    labels = np.zeros(grid.shape, np.int32)
+    labels = np.zeros(change.shape, np.int32)
     if shapes:
-        labels = rasterize(shapes, grid.shape, transform=grid.transform, dtype="int32", all_touched=False)
+        labels = rasterize(shapes, change.shape, transform=transform, dtype="int32", all_touched=False)
     boxes = []
     for left, bottom, right, top in detections.geometry.bounds.to_numpy():
         place = ((grid.transform.f - top), (left - grid.transform.c), (grid.transform.f - bottom), right)
         boxes.append((place[0], place[1], place[2], place[3] - grid.transform.c))
-    scaled = tuple(tuple(v / grid.gsd_m for v in box) for box in boxes)
+    scaled = tuple(tuple(v / gsd_m for v in box) for box in boxes)
     sizes = np.bincount(labels.ravel(), minlength=len(detections) + 1)
     sun = None
     if "acquired" in detections and len(detections):
         azimuth, elevation = sun_over(grid, detections["acquired"].iloc[0])
         if elevation > params.min_sun_deg:
             sun = (10.0 * round(azimuth / 10.0), 5.0 * round(elevation / 5.0))
-    return Apron(change, paved, valid, labels, sizes, scaled, grid.gsd_m, grid.transform, sun)
+    known = np.asarray(np.where(valid, change, 0.0), np.float32)
+    return Apron(known, paved, valid, labels, sizes, scaled, gsd_m, transform, sun)
+
+
+def _averaged(plane: Plane | Mask, times: int) -> Plane:
+    """Return the means of squares of `times` pixels, (row, col) float32; what is left at the far edges goes."""
+    rows, cols = (size // times for size in plane.shape)
+    whole = plane[: rows * times, : cols * times].astype(np.float32)
+    return whole if times == 1 else np.asarray(cv2.resize(whole, (cols, rows), interpolation=cv2.INTER_AREA))
 
 
 def _propose_one(name: int, apron: Apron, claimed: Mask, params: AircraftParams) -> dict[str, Any]:
@@ -412,7 +431,8 @@ def chance(seen: Evidence, params: AircraftParams) -> float:
     )
     value = sum(weight * feature for weight, feature in zip(params.weights, features, strict=True))
     resolved = ramp(seen.length_px, *params.resolved_px)
-    least = [a + resolved * (b - a) for a, b in zip(params.least_over_box, params.resolved_over_box, strict=True)]
+    needed = params.resolved_over_box if len(seen.supports) > 1 else params.least_advantage
+    least = [a + resolved * (b - a) for a, b in zip(params.least_over_box, needed, strict=True)]
     return doubt * ramp(seen.over_box, *least) / (1.0 + math.exp(-value))
 
 
