@@ -12,6 +12,7 @@ from changedetect.steps.classify.built import BuiltParams, is_newly_built, is_ti
 from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_same_roof
 from changedetect.steps.classify.dug import DugParams, is_dug
+from changedetect.steps.classify.even import EvenParams, is_even
 from changedetect.steps.classify.forest import calibrate, class_shares, load_forest
 from changedetect.steps.classify.inside import InsideParams, is_pit, is_row_of_like
 from changedetect.steps.classify.learned import as_values, describe_row
@@ -131,6 +132,8 @@ class GroundParams:
     """What a new building is like whose colour tells nothing."""
     dug: DugParams = field(default_factory=DugParams)
     """What no trench lacks where pixels show its floor."""
+    even: EvenParams = field(default_factory=EvenParams)
+    """What coarser pixels show of fields, and neither of trenches nor of vehicles."""
     inside: InsideParams = field(default_factory=InsideParams)
     """What pits and rows of vehicles look like inside."""
     company_m: Annotated[float, Field(gt=0.0)] = 30.0
@@ -313,6 +316,8 @@ def _impossible(row: Mapping[str, Any], name: str, params: GroundParams) -> bool
     if row["gsd_m"] > params.coarsest_gsd_m or min(SIZES[name](row, params)) < -params.veto_margin:
         return True
     if name == "trench" and not is_dug(row, params.dug):
+        return True
+    if name in ("trench", "equipment") and is_even(row, params.even):
         return True
     if name == "hut" and (is_tip_of_shadow(row, params.built) or is_same_roof(row, params.cover)):
         return True
