@@ -42,7 +42,7 @@ from changedetect.members import Windows, plan_members
 from changedetect.pictures import carry_reviews, extra_writers, picture_writers
 from changedetect.provenance import Stopwatch, describe_run, scene_records
 from changedetect.recall import recalling
-from changedetect.series.activity import count_activity, summarize
+from changedetect.series.activity import clear_fractions, count_activity, summarize
 from changedetect.series.link import link
 from changedetect.stack import Befores, Stack, build_stack, leave_out_coarse, list_members, require_memory
 from changedetect.steps.classify import coarsest_gsd_m
@@ -154,7 +154,9 @@ def examine_series(
     pieces = plan_pieces(stack, to_crs(aoi.geometry, stack.grid.crs).buffer(config.grid.halo_m))
     watch.stage("compare", len(pieces))
     # What comes and goes is counted on the baseline's own dates too, unless they are too few to differ from it.
-    enough = sum(m.is_baseline and m.reason is None for m in stack.members) >= config.baseline.min_looks_for_spread
+    # Of two, the emptiest state of each place is told, so that either may differ from it.
+    needed = 2 if config.baseline.centre == "emptiest" else config.baseline.min_looks_for_spread
+    enough = sum(m.is_baseline and m.reason is None for m in stack.members) >= needed
     counted = frozenset(aoi.all_targets) & frozenset(PRESENCES) if enough else frozenset()
     work = partial(
         examine_scene,
@@ -217,6 +219,7 @@ def tell_story(
     found = join_tables([item.detections for item in examined], DETECTION_COLUMNS, stack.grid.crs)
     changes, detections = link(found, looks, aoi, config.link)
     activity = count_activity(changes, detections, looks, aoi, zones, config.activity)
+    clear = clear_fractions(activity, looks, zones, config.activity)
     return RunResults(
         aoi=aoi,
         grid=stack.grid,
@@ -225,7 +228,7 @@ def tell_story(
         activity=activity,
         summary=summarize(activity, changes, aoi, looks),
         looks=looks,
-        scene_records=scene_records(stack, series.unused, activity, examined),
+        scene_records=scene_records(stack, series.unused, clear, examined, aoi.all_targets),
         simulated=any(scene.simulated for scene in series.scenes),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -20,7 +20,7 @@ from changedetect.io.provenance import describe_inputs, library_versions
 from changedetect.stack import Stack
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -123,21 +123,22 @@ class Seen(Protocol):
 
 
 def scene_records(
-    stack: Stack, unused: Sequence[tuple[Scene, str]], activity: pd.DataFrame, examined: Sequence[Seen]
+    stack: Stack,
+    unused: Sequence[tuple[Scene, str]],
+    clear: Mapping[str, float],
+    examined: Sequence[Seen],
+    targets: Sequence[str],
 ) -> tuple[dict[str, Any], ...]:
-    """Return what became of each scene, in order of time: used or not and why, its registration, its noise."""
-    untold = {item.look.scene_id: item.look.untold for item in examined}
-    asked = set(activity["class"])
-    # how much was seen is told by a class that its pixels can show
-    rows = zip(activity["scene_id"], activity["class"], strict=True)
-    told = [kind not in untold.get(scene_id, ()) for scene_id, kind in rows]
-    clear = activity[told].drop_duplicates("scene_id").set_index("scene_id")["clear_fraction"]
+    """Return what became of each scene, in order of time: used or not and why, its registration, its noise.
+
+    `clear` is the share of the AOI that each scene shows, by its id.
+    """
     records = [
-        _record(member.scene, float(clear.get(member.scene.id, 0.0)), item.look.reason, member.warp)
+        _record(member.scene, clear.get(member.scene.id, 0.0), item.look.reason, member.warp)
         | {
             "baseline": member.is_baseline,
             "compared_gsd_m": stack.grid.gsd_m * member.compared,
-            "too_coarse_for": [kind for kind in item.look.untold if kind in asked],
+            "too_coarse_for": [kind for kind in item.look.untold if kind in targets],
             "noise": None if item.noise is None else _noise(item.noise),
             "normalization": None if item.gain is None else asdict(item.gain),
         }

@@ -115,6 +115,16 @@ def test_what_pixels_are_too_coarse_to_tell_counts_as_not_seen(camp, tmp_path):
     assert {row["usable"] for row in list_scenes(alone)[1:]} == {False}
 
 
+def test_a_baseline_of_two_looks_tells_what_stood_on_either(tmp_path):
+    run(ROOT / "aoi" / "sunan.yaml", RunOptions(out=tmp_path, sets=(FEW_PICTURES, *SMALL["sunan"])))
+    before = [s["id"] for s in json.loads((tmp_path / "run.json").read_text())["scenes"] if s["baseline"]]
+    assert len(before) == 2
+    said = pd.read_csv(tmp_path / "activity.csv")
+    assert (said.loc[said["scene_id"].isin(before), "count"] > 0).all()
+    dating = evaluate(tmp_path, tmp_path / "truth.geojson")["dating"]
+    assert dating["start"]["right"] == dating["start"]["n"] > 0
+
+
 def test_where_nothing_built_could_be_told_the_look_counts_as_not_seen(camp, tmp_path):
     path = rewritten(camp, tmp_path, is_coarse)
     seen = run(path, RunOptions(out=tmp_path / "seen", sets=(FEW_PICTURES,)))

@@ -12,7 +12,7 @@ from affine import Affine
 from pydantic import Field
 from rasterio.features import geometry_mask
 
-from changedetect.core.aoi import STRUCTURES, TARGETS
+from changedetect.core.aoi import PRESENCES, STRUCTURES, TARGETS
 from changedetect.core.quality import Quality, is_valid
 from changedetect.core.tables import ACTIVITY_COLUMNS, table
 from changedetect.core.times import to_iso
@@ -84,8 +84,9 @@ def count_activity(
     A structure counts on a look whose state is `present`. A presence counts by the items of its detections on that
     look, or by its own count where only the score still shows it. What has disappeared is not counted as there. A
     zone is seen in the share of its pixels that are valid, with what lies beyond the grid as unseen; for vessels, of
-    its water; for a class that the look's pixels are too coarse to tell, not at all. A zone that is obscured has no
-    count: an unseen place is unknown, not empty.
+    its water; for a class that the look's pixels are too coarse to tell, not at all, nor for presences on a look of the
+    baseline that was compared with nothing: what stood there is unknown. A zone that is obscured has no count: an
+    unseen place is unknown, not empty.
     """
     looks = sorted(looks, key=lambda look: (look.acquired, look.scene_id))
     present = _present_by_look(changes, detections, looks, params)
@@ -199,7 +200,29 @@ def _thinned_zone(
 
 
 def _clear_fraction(look: Look, zone: _ZoneOnGrid | None, kind: str, params: ActivityParams) -> float:
-    if zone is None or not look.used or kind in look.untold:
+    if zone is None or kind in look.untold or (kind in PRESENCES and look.score is None):
+        return 0.0
+    return _seen_share(look, zone, kind, params)
+
+
+def clear_fractions(
+    activity: pd.DataFrame, looks: Sequence[Look], zones: gpd.GeoDataFrame, params: ActivityParams
+) -> dict[str, float]:
+    """Return by scene the share (0 to 1) of the AOI, the first of the zones, that it shows, whatever it tells of it."""
+    told: dict[str, float] = {}
+    rows = activity[activity["zone"] == zones["name"].iloc[0]]
+    for look in looks:
+        seen = rows.loc[(rows["scene_id"] == look.scene_id) & rows["count"].notna(), "clear_fraction"]
+        if len(seen):
+            told[look.scene_id] = float(seen.iloc[0])
+        else:
+            zone = _zone_on_grid(zones.geometry.iloc[0], look.grid)
+            told[look.scene_id] = 0.0 if zone is None else _seen_share(look, zone, "other", params)
+    return told
+
+
+def _seen_share(look: Look, zone: _ZoneOnGrid, kind: str, params: ActivityParams) -> float:
+    if not look.used:
         return 0.0
     quality = look.quality[zone.rows, zone.cols]
     valid, whole = is_valid(quality), zone.n_pixels
@@ -219,17 +242,18 @@ def summarize(
 
     `headline` is the list of sentences, the AOI's first; days are distinct UTC dates; a day is as well seen as its
     best look. `largest_count` is a lower bound where its look was partial. `days_too_coarse` are those among the
-    obscured on which `looks` say that pixels were too coarse for the class.
+    obscured on which `looks` say that pixels were too coarse for the class, `days_not_compared` those on which
+    presences were not counted because the look is the baseline.
     """
     entries = [
-        _summary(rows, changes, str(zone), str(kind), aoi, {look.scene_id for look in looks if kind in look.untold})
+        _summary(rows, changes, str(zone), str(kind), aoi, looks)
         for (zone, kind), rows in activity.groupby(["zone", "class"], sort=False)
     ]
     return {"headline": [entry["headline"] for entry in entries], "zones": entries}
 
 
 def _summary(
-    rows: pd.DataFrame, changes: gpd.GeoDataFrame, zone: str, kind: str, aoi: Aoi, coarse: set[str]
+    rows: pd.DataFrame, changes: gpd.GeoDataFrame, zone: str, kind: str, aoi: Aoi, looks: Sequence[Look]
 ) -> dict[str, Any]:
     day = rows["datetime"].dt.date
     there = rows["count"].fillna(0) > 0
@@ -237,6 +261,8 @@ def _summary(
     partial = set(day[rows["status"] == "partial"]) - clear
     present = set(day[there])
     largest = rows[there].sort_values(["count", "datetime"], ascending=[False, True], kind="stable").head(1)
+    coarse = [look.scene_id for look in looks if kind in look.untold]
+    alone = [look.scene_id for look in looks if look.used and look.score is None and kind in PRESENCES]
     own = changes[(changes["class"] == kind) & ((changes["zone"] == zone) | (zone == aoi.name))]
     first, last = rows.loc[there, "datetime"].min(), rows.loc[there, "datetime"].max()
     entry: dict[str, Any] = {
@@ -251,7 +277,8 @@ def _summary(
         "days_clear": len(clear),
         "days_partial": len(partial),
         "days_obscured": len(set(day) - clear - partial),
-        "days_too_coarse": len(set(day[rows["scene_id"].isin(list(coarse))]) - clear - partial),
+        "days_too_coarse": len(set(day[rows["scene_id"].isin(coarse)]) - clear - partial),
+        "days_not_compared": len(set(day[rows["scene_id"].isin(set(alone) - set(coarse))]) - clear - partial),
         "looks_by_status": {key: int(n) for key, n in sorted(Counter(rows["status"]).items())},
         "first_seen": to_iso(first),
         "last_seen": to_iso(last),
@@ -302,8 +329,12 @@ def _partly(entry: dict[str, Any]) -> list[str]:
 
 
 def _unseen(entry: dict[str, Any]) -> list[str]:
-    coarse = entry["days_too_coarse"]
-    told = ((entry["days_obscured"] - coarse, "not seen"), (coarse, "too coarse to tell"))
+    coarse, alone = entry["days_too_coarse"], entry["days_not_compared"]
+    told = (
+        (entry["days_obscured"] - coarse - alone, "not seen"),
+        (coarse, "too coarse to tell"),
+        (alone, "not counted, being what the others are compared with"),
+    )
     return [f"{n} {what}" for n, what in told if n]
 
 

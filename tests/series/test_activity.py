@@ -11,7 +11,7 @@ from series_kit import AOI, GRID, day, detection, detections, look, pixels
 from changedetect.core.aoi import TARGETS
 from changedetect.core.quality import Quality
 from changedetect.core.tables import ACTIVITY_COLUMNS
-from changedetect.series.activity import ActivityParams, count_activity, summarize
+from changedetect.series.activity import ActivityParams, clear_fractions, count_activity, summarize
 from changedetect.series.link import LinkParams, link
 
 SHIP = pixels(10, 5, 6, 25)
@@ -169,6 +169,25 @@ def test_what_pixels_are_too_coarse_to_tell_is_unknown_and_not_none():
     entry = summarize(activity, changes, AOI, coarse)["zones"][0]
     assert entry["headline"] == "people: pixels were too coarse to tell on all of 3 days (3 looks, 3 days)"
     assert (entry["days_obscured"], entry["days_too_coarse"]) == (3, 3)
+
+
+def test_presences_are_not_counted_on_a_look_that_was_compared_with_nothing():
+    looks = [replace(look(0), score=None), look(1), look(2, cloud=True)]
+    places = zones(targets=("hut", "vessel"))
+    activity, changes = counted([detection(1, SHIP)], looks, places)
+    told = activity.set_index(["class", "scene_id"])
+    assert told.loc["hut", "status"].tolist() == ["clear", "clear", "obscured"]
+    assert told.loc["vessel", "status"].tolist() == ["obscured", "clear", "obscured"]
+    assert told.loc["vessel", "count"].isna().tolist() == [True, False, True]
+    summary = summarize(activity, changes, AOI, looks)
+    assert summary["headline"][1] == (
+        "ships on 1 of 1 clear day (3 looks, 3 days); 1 not seen; "
+        "1 not counted, being what the others are compared with; at most 1 at once, on 2023-09-02"
+    )
+    assert summary["zones"][0]["days_not_compared"] == 0
+    # it is still what shows that the ship came after it
+    assert changes.iloc[0]["absent_until"] == day(0)
+    assert clear_fractions(activity, looks, places, ActivityParams()) == {"s0": 1.0, "s1": 1.0, "s2": 0.0}
 
 
 def test_summary_of_structures_dates_them():
