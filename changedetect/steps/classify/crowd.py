@@ -21,6 +21,8 @@ from changedetect.steps.classify.patch import (
     ramp,
     smallest_box,
 )
+from changedetect.steps.classify.ranks import detail_of, formation_density
+from changedetect.steps.classify.standing import Shade, look_at_shade, measure_stand, overhang_m2
 from changedetect.steps.classify.sun import sun_over
 
 if TYPE_CHECKING:
@@ -206,13 +208,13 @@ def _propose_one(
     mean = float(change[ground].mean()) if ground.any() else 0.0
     if mean <= 0 or float(ground.sum()) * patch.gsd_m**2 < params.min_area_m2:
         return proposal(0.0)
-    count, spread, ordered, area_m2 = count_people(
-        change / (1.0 - _air(patch, images[2])), ground, patch.gsd_m, sun, params
-    )
+    clear = change / (1.0 - _air(patch, images[2]))
+    shade = look_at_shade(clear, ground, sun, params)
+    count, spread, ordered, area_m2 = count_people(clear, ground, patch.gsd_m, shade, params)
     if area_m2 < params.min_area_m2:
         return proposal(0.0)
     length_m, width_m, fill = smallest_box(largest_part(patch.inside), patch.gsd_m)
-    texture = float(np.std(_detail(change, ground, patch.gsd_m, params)[ground])) / mean
+    texture = float(np.std(detail_of(change, ground, patch.gsd_m, params)[ground])) / mean
     odds = [
         band_pass(
             area_m2,
@@ -234,11 +236,14 @@ def _propose_one(
         return proposal(0.0)
     factor = math.exp(_Z90 * spread)
     limits = (math.floor(count / factor), math.ceil(count * factor))
-    return proposal(confidence, max(1, round(count)), limits, () if ordered else ("count_from_ground",))
+    told = proposal(confidence, max(1, round(count)), limits, () if ordered else ("count_from_ground",))
+    transform = images[0].grid.crop(*patch.window).transform
+    stand = measure_stand(ground, patch.gsd_m, transform, shade)
+    return told if stand is None else told | {"measured": stand}
 
 
 def count_people(
-    change: Plane, ground: Mask, gsd_m: float, sun: tuple[float, float] | None, params: CrowdParams
+    change: Plane, ground: Mask, gsd_m: float, shade: Shade, params: CrowdParams
 ) -> tuple[float, float, bool, float]:
     """Return the count, the standard deviation of its logarithm, whether ranks are resolved, and the ground in m2.
 
@@ -248,31 +253,25 @@ def count_people(
         (row, col) loss of brightness over the ground's.
     ground : ndarray
         (row, col) True where the ground is dark with people or their shadows.
-    sun : (azimuth, elevation) in degrees or None
-        None: unknown; shadows of a usual length, in any direction, are then taken off the ground.
+    shade : Shade
+        The shadows over it.
     """
-    elevation = math.radians(sun[1] if sun else params.unknown_sun_deg)
-    shadow_m = params.height_m / math.tan(elevation)
-    inner = cv2.erode(ground.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    share = float(change[inner if inner.any() else ground].mean()) / params.full_darkening
-    person_m2 = params.body_area_m2 + params.side_area_m2 / math.tan(elevation)
-    crossed = max(1.0, shadow_m * math.sqrt(params.usual_density_m2))
-    signal = _packing(share, crossed) / person_m2
-    steep = math.log(_packing(1.05 * share, crossed) / _packing(share, crossed)) / math.log(1.05)
+    person_m2 = params.body_area_m2 + params.side_area_m2 / math.tan(math.radians(shade.elevation_deg))
+    crossed = max(1.0, shade.length_m * math.sqrt(params.usual_density_m2))
+    signal = _packing(shade.covered, crossed) / person_m2
+    steep = math.log(_packing(1.05 * shade.covered, crossed) / _packing(shade.covered, crossed)) / math.log(1.05)
     known = [
         (params.usual_density_m2, params.usual_spread),
-        (signal, math.hypot(params.person_spread, params.darkening_spread * max(steep, 1.0 - share))),
+        (signal, math.hypot(params.person_spread, params.darkening_spread * max(steep, 1.0 - shade.covered))),
     ]
-    period = _formation_density(change, ground, gsd_m, params)
+    period = formation_density(change, ground, gsd_m, params)
     ordered = 1 / params.max_disagreement <= period / signal <= params.max_disagreement
     if ordered:
         known.append((period, params.period_spread))
     weights = np.array([spread**-2.0 for _, spread in known])
     density = math.exp(float(np.dot(weights, [math.log(value) for value, _ in known]) / weights.sum()))
     area_m2 = float(ground.sum()) * gsd_m**2
-    azimuths = [sun[0]] if sun else [0.0, 45.0, 90.0, 135.0]
-    overhang_m2 = np.mean([_overhang_m2(ground, gsd_m, azimuth, shadow_m, share, params) for azimuth in azimuths])
-    area_m2 = max(area_m2 - float(overhang_m2), 0.2 * area_m2)
+    area_m2 = max(area_m2 - overhang_m2(ground, gsd_m, shade, params), 0.2 * area_m2)
     spread = math.hypot(float(weights.sum()) ** -0.5, params.ground_spread)
     return area_m2 * min(density, params.max_density_m2), spread, ordered, area_m2
 
@@ -280,23 +279,6 @@ def count_people(
 def _packing(share: float, crossed: float) -> float:
     """Return n a, the area of all figures per area of ground, of which a share is covered."""
     return crossed * (1.0 - math.pow(1.0 - min(max(share, 0.02), 0.92), 1.0 / crossed))
-
-
-def _overhang_m2(
-    ground: Mask, gsd_m: float, azimuth_deg: float, shadow_m: float, share: float, params: CrowdParams
-) -> float:
-    """Return the dark ground beyond the last rank less the light ground before the first, where people stand alone."""
-    step_px = params.overhang_step_m / gsd_m
-    away = -math.sin(math.radians(azimuth_deg)) * step_px, math.cos(math.radians(azimuth_deg)) * step_px
-    reach = math.ceil(step_px) + 1
-    here = np.pad(ground.astype(np.float32), reach)
-    move = np.array([[1.0, 0.0, away[0]], [0.0, 1.0, away[1]]], np.float32)
-    moved = cv2.warpAffine(here, move, here.shape[::-1])
-    across_m = float(np.maximum(moved - here, 0.0).sum()) * gsd_m**2 / params.overhang_step_m
-    # the outline lies where the change falls to `outline_share` of the middle's; coverage rises as shadows add up
-    share = min(max(share, 0.02), 0.92)
-    begins = min(0.5, math.log(1.0 - params.outline_share * share) / math.log(1.0 - share))
-    return across_m * shadow_m * (1.0 - 2.0 * begins)
 
 
 def _darkening(patch: Patch, ground: Ground) -> Plane:
@@ -320,100 +302,3 @@ def _ground_taken(patch: Patch, change: Plane, params: CrowdParams) -> Mask:
     side = 2 * max(1, round(params.closing_m / patch.gsd_m)) + 1
     closed = cv2.morphologyEx(taken, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     return np.asarray((closed > 0) & patch.valid)
-
-
-def _detail(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> Plane:
-    """Return the change less its local mean over the ground, at scales up to `detail_m`."""
-    sigma = params.detail_m / gsd_m / 2.355
-    weight = ground.astype(np.float32)
-    total = cv2.GaussianBlur(weight, (0, 0), sigma)
-    mean = cv2.GaussianBlur(change * weight, (0, 0), sigma) / np.maximum(total, np.float32(1e-3))
-    return np.asarray((change - mean) * weight, np.float32)
-
-
-def _formation_density(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> float:
-    """Return people per square metre from the periods of the pattern; 0 where it has no two."""
-    peaks, power = _spectral_peaks(_detail(change, ground, gsd_m, params), ground, gsd_m, params)
-    if len(peaks) and gsd_m <= params.resolved_share * params.min_spacing_m:
-        return _ranks_by_files(peaks, power, params)
-    fitting: list[tuple[float, float]] = []
-    for i in range(len(peaks)):
-        for j in range(i):
-            basis = np.stack([peaks[i], peaks[j]], axis=1)
-            density = abs(float(np.linalg.det(basis)))
-            if not params.max_spacing_m**-2 <= density <= params.max_density_m2:
-                continue
-            # The lattice that has most peaks at whole multiples of its two frequencies; the denser ranks of equals.
-            steps = np.linalg.solve(basis, peaks.T)
-            fits = np.all(np.abs(steps - np.rint(steps)) < 0.08, axis=0)
-            if fits.sum() > 2:  # any two peaks fit their own lattice: a third one confirms it
-                fitting.append((float(np.sum(power[fits])), density))
-    most = max((explained for explained, _ in fitting), default=0.0)
-    return max((density for explained, density in fitting if explained > 0.85 * most), default=0.0)
-
-
-def _ranks_by_files(peaks: NDArray[np.float64], power: NDArray[np.float64], params: CrowdParams) -> float:
-    """Return the density of the two periods at right angles of which the weaker is strongest; 0 without such.
-
-    Pixels this fine show every spacing as it is: no period is an alias of another. Shadows that fall along a diagonal
-    of the formation make its period the strongest: it has none across.
-    """
-    best, density = params.weak_peak, 0.0
-    for i in range(len(peaks)):
-        for j in range(i):
-            sizes = float(np.linalg.norm(peaks[i])), float(np.linalg.norm(peaks[j]))
-            skew = abs(float(peaks[i] @ peaks[j])) / (sizes[0] * sizes[1])
-            fits = params.max_spacing_m**-2 <= sizes[0] * sizes[1] <= params.max_density_m2
-            sure = power[i] * power[j] >= params.sure_peak
-            weaker = float(min(power[i], power[j])) ** 2
-            if fits and sure and skew < math.sin(math.radians(params.square_deg)) and weaker > best:
-                best, density = weaker, sizes[0] * sizes[1]
-    return density
-
-
-def _spectral_peaks(
-    detail: Plane, ground: Mask, gsd_m: float, params: CrowdParams
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the strongest periods as frequencies (n, 2) per metre and the root of their power (n,).
-
-    Power is relative to the median of the spectrum at the same frequency; the strongest eight, strongest first.
-    """
-    size = cv2.getOptimalDFTSize(min(4 * max(detail.shape), 2048))
-    power = np.abs(np.fft.fft2(detail * _taper(ground), (size, size))) ** 2
-    f = np.fft.fftfreq(size, gsd_m)
-    fx, fy = np.meshgrid(f, f)
-    radius = np.hypot(fx, fy)
-    ring = np.rint(radius / 0.08).astype(np.intp)
-    power = power / np.maximum(_median_by_ring(power, ring)[ring], 1e-12)
-    wanted = (radius > 1 / params.max_spacing_m) & (radius < 1 / params.min_spacing_m)
-    wanted &= (radius * gsd_m * params.min_period_px < 1.0) & ((fy > 0) | ((fy == 0) & (fx > 0)))
-    frequencies = np.stack([fx[wanted], fy[wanted]], axis=1)
-    strength = power[wanted]
-    resolved = gsd_m <= params.resolved_share * params.min_spacing_m
-    least = params.weak_peak if resolved else params.min_peak
-    chosen: list[int] = []
-    for at in np.argsort(-strength, kind="stable")[:4000].tolist():
-        if strength[at] < least or len(chosen) == 8:
-            break
-        # Side lobes of a stronger period (the group is finite) lie nearer to it than any other period can.
-        apart = [_distance(frequencies[at], frequencies[other]) for other in chosen]
-        if min(apart, default=9.0) > 0.6 / params.max_spacing_m:
-            chosen.append(at)
-    return frequencies[chosen], np.sqrt(strength[chosen])
-
-
-def _taper(ground: Mask) -> Plane:
-    """Return weights that fall off towards the edge of the ground, so that a period has no side lobes."""
-    inward = cv2.distanceTransform(np.pad(ground.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    return np.asarray(np.sin(inward / max(float(inward.max()), 1.0) * (np.pi / 2)) ** 2, np.float32)
-
-
-def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(min(np.linalg.norm(one - other), np.linalg.norm(one + other)))
-
-
-def _median_by_ring(power: NDArray[np.float64], ring: NDArray[np.intp]) -> NDArray[np.float64]:
-    order = np.argsort(ring.ravel(), kind="stable")
-    edges = np.cumsum(np.bincount(ring.ravel()))[:-1]
-    parts = np.split(power.ravel()[order], edges)
-    return np.array([float(np.median(part)) if part.size else 1.0 for part in parts])

@@ -121,7 +121,7 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for name in parts[0]["features"]
     }
     geometry = MultiPolygon(list(_polygons(row["geometry"] for row in parts)))
-    length, width, orientation = _rectangle(geometry)
+    length, width, orientation = smallest_rectangle(geometry)
     features |= {
         "group_parts": float(len(parts)),
         "part_fill": features["fill"],
@@ -153,7 +153,7 @@ def _polygons(shapes: Iterable[Polygon | MultiPolygon]) -> Iterable[Polygon]:
             yield item
 
 
-def _rectangle(geometry: MultiPolygon) -> tuple[float, float, float]:
+def smallest_rectangle(geometry: Polygon | MultiPolygon) -> tuple[float, float, float]:
     """Return length, width (m) and orientation (deg clockwise from north) of the smallest rotated rectangle."""
     corners = np.asarray(geometry.minimum_rotated_rectangle.exterior.coords)
     edges = np.diff(corners[:3], axis=0)
