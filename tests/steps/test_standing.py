@@ -36,8 +36,8 @@ def test_shadows_behind_the_last_rank_are_taken_off(azimuth_deg):
     assert found.intersection(true).area / found.union(true).area > 0.9
     assert dark.sum() * 0.25 > 1.05 * STAND.area
     assert told["area_m2"] == pytest.approx(true.area, rel=0.08)
-    assert told["length_m"] == pytest.approx(10.3, abs=0.5)
-    assert told["width_m"] == pytest.approx(8.3, abs=0.5)
+    assert told["length_m"] == pytest.approx(10.3, abs=0.6)
+    assert told["width_m"] == pytest.approx(8.3, abs=0.6)  # one pixel and a little
     offset = np.subtract(found.centroid.coords[0], true.centroid.coords[0])
     assert np.hypot(*offset) < 0.3
 
