@@ -7,6 +7,7 @@ from presence_kit import grid, outlines, pair
 from shapely.geometry import MultiPoint
 
 from changedetect.steps.classify.crowd import CrowdParams, propose
+from changedetect.steps.classify.ranks import lattice_density
 
 PARAMS = CrowdParams()
 PAN = ("pan",)
@@ -104,3 +105,30 @@ def test_what_brightens_and_what_is_a_strip_is_no_crowd():
     before, after, outline = drawn(60, (1.0, 1.0), 0.3)
     strip = outline.intersection(outline.centroid.buffer(1.2).envelope)
     assert judged(before, after, strip, 0.3)["confidence"] == 0
+
+
+def peaks_of(*found):
+    """Frequencies and powers of (period in metres, direction in degrees, root of power)."""
+    angles = np.radians([turn for _, turn, _ in found])
+    frequencies = (
+        np.stack([np.cos(angles), np.sin(angles)], axis=1) / np.array([period for period, _, _ in found])[:, None]
+    )
+    return frequencies, np.array([power for _, _, power in found], float)
+
+
+def test_a_strong_harmonic_of_open_ranks_does_not_double_the_count():
+    found = peaks_of((1.27, 14, 16.2), (0.82, 104, 12.2), (1.64, 104, 9.2))
+    assert lattice_density(*found, 0.3, PARAMS) == pytest.approx(1 / (1.27 * 1.64), rel=0.02)
+
+
+def test_the_diagonals_of_square_ranks_do_not_double_the_count():
+    found = peaks_of((0.86, 149, 20.8), (0.86, 59, 11.9), (1.21, 104, 10.1), (1.21, 14, 5.4))
+    assert lattice_density(*found, 0.3, PARAMS) == pytest.approx(1 / 1.21**2, rel=0.05)
+
+
+def test_a_pattern_with_one_period_alone_is_no_formation():
+    assert lattice_density(*peaks_of((1.2, 14, 20.0), (0.6, 14, 9.0)), 0.3, PARAMS) == 0.0
+
+
+def test_weak_peaks_are_no_formation():
+    assert lattice_density(*peaks_of((1.2, 14, 7.0), (1.0, 104, 6.0)), 0.3, PARAMS) == 0.0

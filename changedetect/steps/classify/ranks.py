@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float32]
 
 
+_WHOLE = 0.08
+"""Peaks this far from whole steps are on a lattice."""
+_EQUAL = 0.85
+"""In pixels that mimic longer periods, a lattice that explains this much of the best one's power is as good."""
+
+
 def detail_of(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> Plane:
     """Return the change less its local mean over the ground, at scales up to `detail_m`."""
     sigma = params.detail_m / gsd_m / 2.355
@@ -28,42 +34,59 @@ def detail_of(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) ->
 
 def formation_density(change: Plane, ground: Mask, gsd_m: float, params: CrowdParams) -> float:
     """Return people per square metre from the periods of the pattern; 0 where it has no two."""
-    peaks, power = _spectral_peaks(detail_of(change, ground, gsd_m, params), ground, gsd_m, params)
-    if len(peaks) and gsd_m <= params.resolved_share * params.min_spacing_m:
-        return _ranks_by_files(peaks, power, params)
-    fitting: list[tuple[float, float]] = []
+    return lattice_density(
+        *_spectral_peaks(detail_of(change, ground, gsd_m, params), ground, gsd_m, params), gsd_m, params
+    )
+
+
+def lattice_density(peaks: NDArray[np.float64], power: NDArray[np.float64], gsd_m: float, params: CrowdParams) -> float:
+    """Return people per square metre of the lattice that the peaks of a spectrum come from; 0 without such.
+
+    The lattice that has most of the peaks at whole multiples of its two frequencies, the denser ranks of equals.
+    Harmonics of a wide spacing, and the diagonals of a square one, may be its strongest peaks, but leave others
+    unexplained.
+
+    Parameters
+    ----------
+    peaks : ndarray
+        (n, 2) frequencies per metre, strongest first.
+    power : ndarray
+        (n,) root of their power over the spectrum's background.
+    """
+    resolved = gsd_m <= params.resolved_share * params.min_spacing_m
+    lattices: list[tuple[float, float]] = []
     for i in range(len(peaks)):
         for j in range(i):
             basis = np.stack([peaks[i], peaks[j]], axis=1)
             density = abs(float(np.linalg.det(basis)))
             if not params.max_spacing_m**-2 <= density <= params.max_density_m2:
                 continue
-            # The lattice that has most peaks at whole multiples of its two frequencies; the denser ranks of equals.
             steps = np.linalg.solve(basis, peaks.T)
-            fits = np.all(np.abs(steps - np.rint(steps)) < 0.08, axis=0)
-            if fits.sum() > 2:  # any two peaks fit their own lattice: a third one confirms it
-                fitting.append((float(np.sum(power[fits])), density))
-    most = max((explained for explained, _ in fitting), default=0.0)
-    return max((density for explained, density in fitting if explained > 0.85 * most), default=0.0)
+            whole = np.rint(steps)
+            fits = np.flatnonzero(np.all(np.abs(steps - whole) < _WHOLE, axis=0))
+            told = _is_square(basis, params) and _is_sure(whole[:, fits], power[fits], params)
+            # Coarser pixels show aliases: any two peaks fit their own lattice there, a third one confirms it.
+            if told if resolved else len(fits) > 2:
+                lattices.append((float(np.sum(power[fits])), density))
+    equal = 1.0 if resolved else _EQUAL
+    most = max((explained for explained, _ in lattices), default=0.0)
+    return max((density for explained, density in lattices if explained >= equal * most), default=0.0)
 
 
-def _ranks_by_files(peaks: NDArray[np.float64], power: NDArray[np.float64], params: CrowdParams) -> float:
-    """Return the density of the two periods at right angles of which the weaker is strongest; 0 without such.
+def _is_square(basis: NDArray[np.float64], params: CrowdParams) -> bool:
+    """Return whether files stand at right angles to ranks."""
+    one, other = basis.T
+    skew = abs(float(one @ other)) / float(np.linalg.norm(one) * np.linalg.norm(other))
+    return skew < math.sin(math.radians(params.square_deg))
 
-    Pixels this fine show every spacing as it is: no period is an alias of another. Shadows that fall along a diagonal
-    of the formation make its period the strongest: it has none across.
+
+def _is_sure(steps: NDArray[np.float64], power: NDArray[np.float64], params: CrowdParams) -> bool:
+    """Return whether the strongest peak and the next along another line are strong enough, of any on the lattice.
+
+    `steps`: (2, n) whole ones of n peaks. Shadows that fall along a diagonal make its period the strongest.
     """
-    best, density = params.weak_peak, 0.0
-    for i in range(len(peaks)):
-        for j in range(i):
-            sizes = float(np.linalg.norm(peaks[i])), float(np.linalg.norm(peaks[j]))
-            skew = abs(float(peaks[i] @ peaks[j])) / (sizes[0] * sizes[1])
-            fits = params.max_spacing_m**-2 <= sizes[0] * sizes[1] <= params.max_density_m2
-            sure = power[i] * power[j] >= params.sure_peak
-            weaker = float(min(power[i], power[j])) ** 2
-            if fits and sure and skew < math.sin(math.radians(params.square_deg)) and weaker > best:
-                best, density = weaker, sizes[0] * sizes[1]
-    return density
+    across = steps[0, 0] * steps[1] != steps[1, 0] * steps[0]
+    return bool(across.any()) and float(power[0] * power[across][0]) >= params.sure_peak
 
 
 def _spectral_peaks(
