@@ -17,6 +17,8 @@ from shapely.ops import unary_union
 from changedetect.core.quality import Quality
 from changedetect.core.raster import Raster
 from changedetect.steps.classify import ClassifyParams, classify, worth_measuring
+from changedetect.steps.classify import water as water_module
+from changedetect.steps.classify.steepest import steepest
 from changedetect.steps.classify.vessel import VesselParams, look_at_sea, propose
 from changedetect.steps.classify.water import (
     WaterParams,
@@ -233,3 +235,34 @@ def test_what_is_not_worth_measuring_for_vessels_is_nothing_that_would_be_named_
 
 def drawn(shape, on):
     return rasterize([shape], on.shape, transform=on.transform, dtype=np.uint8)
+
+
+def test_what_the_baseline_alone_decides_is_worked_out_once_a_look(monkeypatch):
+    counts = dict.fromkeys(("find_water", "_away_from_land", "steepest"), 0)
+
+    def counted(name, function):
+        def call(*args):
+            counts[name] += 1
+            return function(*args)
+
+        return call
+
+    for name in counts:
+        monkeypatch.setattr(water_module, name, counted(name, getattr(water_module, name)))
+    coarse = grid(gsd_m=10.0, px=60)
+    port = ((None, WATER), (box(0, 403, 600, 600), CONCRETE))
+    first, second = (paint(coarse, *port, rng=np.random.default_rng(seed)) for seed in (5, 6))
+    look_at_water(*pair(coarse, first, second), PARAMS)
+    assert counts == dict.fromkeys(counts, 1)
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (4, 7, 5), (1, 6, 9)])
+def test_the_steeper_side_is_that_of_the_neighbour_that_differs_more(shape):
+    planes = np.random.default_rng(3).integers(0, 4, shape).astype(np.float32)  # small numbers: many are equal
+    for axis, slope in enumerate(steepest(planes), start=1):
+        for row, col in np.ndindex(shape[1:]):
+            here = (row, col)[axis - 1]
+            line = planes[:, :, col] if axis == 1 else planes[:, row]
+            sides = [line[:, k + 1] - line[:, k] for k in (here - 1, here) if 0 <= k < shape[axis] - 1]
+            steeper = max(sides, key=lambda side: float((side**2).sum()))  # the first of equals
+            assert slope.at(np.array([row]), np.array([col]))[:, 0].tolist() == steeper.tolist()

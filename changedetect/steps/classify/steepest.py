@@ -34,11 +34,17 @@ def steepest(planes: Plane) -> tuple[Slope, Slope]:
     found = []
     for axis in (1, 2):
         steps = np.diff(planes, axis=axis)
-        power = (steps**2).sum(axis=0)
+        power = steps[0] * steps[0]
+        for step in steps[1:]:
+            power += step * step
         last = power.shape[axis - 1]
-        at = np.arange(last + 1)
-        ahead, behind = (np.clip(at - back, 0, last - 1) for back in (0, 1))
-        steeper = power.take(ahead, axis=axis - 1) >= power.take(behind, axis=axis - 1)
-        along = (slice(None), None) if axis == 1 else (None, slice(None))
-        found.append(Slope(steps, np.where(steeper, ahead[along], behind[along]), axis))
+        # past the first and the last step there is one side only
+        at = np.minimum(np.arange(last + 1), last - 1)
+        index = np.empty((planes.shape[1], planes.shape[2]), np.intp)
+        index[:] = at[:, None] if axis == 1 else at
+        if axis == 1:
+            index[1:-1] -= power[:-1] >= power[1:]
+        else:
+            index[:, 1:-1] -= power[:, :-1] >= power[:, 1:]
+        found.append(Slope(steps, index, axis))
     return found[0], found[1]

@@ -17,7 +17,7 @@ from rasterio.features import geometry_mask
 
 from changedetect.core.quality import Quality
 from changedetect.steps.classify.patch import smallest_box
-from changedetect.steps.classify.steepest import steepest
+from changedetect.steps.classify.steepest import Slope, steepest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,12 +125,12 @@ class WaterLook:
 def look_at_water(raster: Raster, baseline: Baseline, params: WaterParams) -> WaterLook:
     """Return a look's water and what stands out from it."""
     water = find_water(baseline, params)
-    model = estimate_water(raster, baseline, params)
+    away_px = _away_from_land(water)
+    model = estimate_water(raster, baseline, (water, away_px), params)
     if model is None:
         return WaterLook(water, None, np.zeros(water.shape, np.float32), params.grow_sigma)
-    sigma = hull_evidence(raster, baseline, model, params)
-    away = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5) * raster.grid.gsd_m
-    afloat = sigma[water & raster.valid & (away > params.berth_m)]
+    sigma = hull_evidence(raster, baseline, (water, away_px), model, params)
+    afloat = sigma[water & raster.valid & (away_px * raster.grid.gsd_m > params.berth_m)]
     tail = float(np.quantile(afloat, 0.99)) if afloat.size else 0.0
     return WaterLook(water, model, sigma, min(max(tail, params.grow_sigma), params.most_grow_sigma))
 
@@ -153,8 +153,17 @@ def find_water(baseline: Baseline, params: WaterParams) -> Mask:
     return np.asarray((smooth < params.dark_share * land) & (rough < 0.15 * land) & seen)
 
 
-def estimate_water(raster: Raster, baseline: Baseline, params: WaterParams) -> WaterModel | None:
+def _away_from_land(water: Mask) -> Plane:
+    """Return how far each pixel of water is from what is none, px; 0 off the water."""
+    return np.asarray(cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def estimate_water(
+    raster: Raster, baseline: Baseline, found: tuple[Mask, Plane], params: WaterParams
+) -> WaterModel | None:
     """Return how the open water of a look differs from the baseline; None where too little of it is seen.
+
+    `found` is the baseline's water, and how far from land it is, px.
 
     Notes
     -----
@@ -162,9 +171,9 @@ def estimate_water(raster: Raster, baseline: Baseline, params: WaterParams) -> W
     what water does that day, a single floe is not.
     """
     bands = tuple(name for name in raster.bands if name in baseline.bands)
-    water = find_water(baseline, params)
+    water, away_px = found
     seen = water & raster.valid
-    away = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5) * raster.grid.gsd_m
+    away = away_px * raster.grid.gsd_m
     use = seen & (away > params.berth_m)
     if use.sum() < params.min_open_px:
         use = seen & (away > 1.5 * raster.grid.gsd_m)
@@ -220,8 +229,12 @@ def _robust_covariance(values: NDArray[np.float64], trimmed: float) -> tuple[NDA
     return level, covariance * max(1.0, float(np.median(distance)) / float(chdtri(len(values), 0.5)))
 
 
-def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params: WaterParams) -> Plane:
+def hull_evidence(
+    raster: Raster, baseline: Baseline, found: tuple[Mask, Plane], model: WaterModel, params: WaterParams
+) -> Plane:
     """Return how far water differs from what open water does in a look, (row, col) float32 sigma; 0 off the water.
+
+    `found` is the baseline's water, and how far from land it is, px.
 
     Notes
     -----
@@ -231,11 +244,10 @@ def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params:
     wider than a ship, that would explain ships too: there the look's whole shore tells how far its edges moved.
     """
     gsd_m = raster.grid.gsd_m
-    water = find_water(baseline, params)
+    water, away = found
     seen = water & raster.valid
     before = np.stack([baseline.band(name) for name in model.bands])
     after = np.stack([raster.band(name) for name in model.bands])
-    away = cv2.distanceTransform(water.astype(np.uint8), cv2.DIST_L2, 5)
     squared = np.zeros(seen.shape, np.float32)
     squared[seen] = _squared(after[:, seen] - before[:, seen], (), model)
     step = min(round(params.edge_m / gsd_m), _MAX_STEP_PX)
@@ -244,10 +256,10 @@ def hull_evidence(raster: Raster, baseline: Baseline, model: WaterModel, params:
     if row.size:
         shore = _shore_colour(after, raster.valid & ~water, rim, step) - before[:, rim[0], rim[1]]
         shore[:, away[rim] > _RIM_PX] = 0
-        play = (1.0, _HALF_PX)
+        play, slopes = (1.0, _HALF_PX), steepest(before)
         if 2 * gsd_m > params.beam_m:
-            play = _play_of_edges(after, before, rim, shore, model)
-        squared[rim] = _least_squared(after, before, rim, (step, np.float32(play[0]) * shore, play[1]), model)
+            play = _play_of_edges(after, before, rim, (shore, slopes), model)
+        squared[rim] = _least_squared(after, before, rim, (step, np.float32(play[0]) * shore, play[1], slopes), model)
     side = _side_px(gsd_m, params)
     weight = cv2.blur(seen.astype(np.float32), (side, side))
     mean = cv2.blur(squared, (side, side)) / np.maximum(weight, np.float32(1e-3))
@@ -259,7 +271,7 @@ def _play_of_edges(
     after: Plane,
     before: Plane,
     rim: tuple[NDArray[np.intp], NDArray[np.intp]],
-    shore: Plane,
+    ways: tuple[Plane, tuple[Slope, Slope]],
     model: WaterModel,
 ) -> tuple[float, float]:
     """Return how much of the shore's colour, and how many pixels of the baseline's gradient, edges of a look show.
@@ -270,7 +282,7 @@ def _play_of_edges(
     y = whitening @ (
         after[:, rim[0], rim[1]] - before[:, rim[0], rim[1]] - np.asarray(model.level, np.float32)[:, None]
     )
-    slopes = [slope.at(*rim) for slope in steepest(before)]
+    shore, slopes = ways[0], [slope.at(*rim) for slope in ways[1]]
     found = []
     for directions, least in (([shore], 1.0), (slopes, _SURE_SLOPE)):
         told = []
@@ -309,13 +321,12 @@ def _least_squared(
     after: Plane,
     before: Plane,
     rim: tuple[NDArray[np.intp], NDArray[np.intp]],
-    near: tuple[int, Plane, float],
+    near: tuple[int, Plane, float, tuple[Slope, Slope]],
     model: WaterModel,
 ) -> Plane:
     """Return the least whitened square at pixels, over baselines moved by some pixels and a part of one, and shore."""
     rows, cols = before.shape[1:]
-    slopes = steepest(before)
-    step, shore, part_px = near
+    step, shore, part_px, slopes = near
     moves = [(dr, dc) for dr in (-step, 0, step) for dc in (-step, 0, step)] if step else [(0, 0)]
     least = np.full(rim[0].size, np.inf, np.float32)
     seen = after[:, rim[0], rim[1]]
@@ -349,7 +360,10 @@ def mark_hulls(
     hulls = segment(afloat.sigma, afloat.grow_sigma, gsd_m, params)
     parts = _components(hulls)
     if model.stray is not None and hulls.any():
-        evidence = hull_evidence(raster, baseline, replace(model, whitening=model.stray), params)
+        # not the look's: by now both may be clipped alike
+        water = find_water(baseline, params)
+        found = water, _away_from_land(water)
+        evidence = hull_evidence(raster, baseline, found, replace(model, whitening=model.stray), params)
         sure = segment(evidence, params.grow_sigma, gsd_m, params)
         parts = _split(parts, sure & hulls, gsd_m, params)
     ashore = np.where(afloat.water | hulls, 0, labels)
