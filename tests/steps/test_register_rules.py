@@ -88,6 +88,28 @@ def test_almost_all_unusable_abstains_and_gives_the_numbers(reference):
     assert estimate_shift(nothing, reference, P).status == "abstained"
 
 
+def painted(seed, spacing=54.0, angle=0.35):
+    """Lines that repeat in both directions, moved by (6, -8) px, on ground that has nothing else in common."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for dy, dx in ((0.0, 0.0), (6.0, -8.0)):
+        y, x = np.indices(GRID.shape) - np.array([dy, dx])[:, None, None]
+        a, b = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        away = np.minimum(*(np.abs((c / spacing + 0.5) % 1.0 - 0.5) * spacing for c in (a, b)))
+        shape = 0.1 * (1.0 + 0.4 * np.clip(1.5 - away, 0.0, 1.0) + rng.normal(0, 0.03, GRID.shape))
+        data = np.repeat(shape[None], len(BANDS), axis=0) + rng.normal(0, 0.001, (len(BANDS), *GRID.shape))
+        made.append(Raster.make(data.astype(np.float32), GRID, BANDS, "reflectance"))
+    return made
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_pattern_that_repeats_is_ambiguous_however_little_of_it_overlaps(seed):
+    reference, moving = painted(seed)
+    warp = estimate_shift(moving, reference, P)
+    assert warp.status == "abstained"
+    assert "ambiguous" in warp.reason
+
+
 def test_a_shift_beyond_the_search_radius_abstains(reference):
     moving = render(GRID, lambda y, x: (30.0 + 0 * y, 0 * x), noise_seed=2)
     assert estimate_shift(moving, reference, P).dy_m == pytest.approx(-15.0, abs=0.05)

@@ -42,8 +42,9 @@ class RegisterParams:
     """Share of the grid usable in both: below it (90 % cloud, masked) 6 of 8 answers were wrong locks."""
     min_peak_sigma: Annotated[float, Field(ge=0.0)] = 10.0
     """Height of the whole-image correlation peak, robust sigma: unrelated pairs reach 8, the weakest true match 14."""
-    min_peak_ratio: Annotated[float, Field(ge=1.0)] = 1.5
-    """Peak over the best other peak: unrelated pairs reach 1.23, the weakest true match 2.28."""
+    min_peak_ratio: Annotated[float, Field(ge=1.0)] = 2.0
+    """Peak over the best other peak, per overlap: unrelated pairs and painted lines that repeat reach 1.5, the weakest
+    true match 3.1. Where the overlap was not counted one of 20 such patterns was off by a whole spacing."""
     min_windows: Annotated[int, Field(ge=3)] = 6
     """Correlation windows that must agree: an affine needs three, twice that leaves some to contradict it."""
     min_windows_share: Share = 0.65

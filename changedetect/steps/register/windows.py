@@ -37,7 +37,7 @@ class Peak:
     sigma: float
     """Height in robust standard deviations of the surface."""
     ratio: float
-    """Height over the best other peak."""
+    """Height over the best other peak, each by how much the tapered scenes overlap there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def find_peak(
     """Return the shift u at which features (feature, row, col) correlate best with `reference` within `reach` px.
 
     `reference` is what `transform_planes` makes of the other scene's. The second peak is looked for within
-    `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity.
+    `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity. Peaks are compared per pixel of overlap:
+    among the equal ones of a pattern that repeats, the nearest to no shift has the most, which says nothing.
     """
     size = _padded(*moving.shape[1:])
     total = _correlate(reference, transform_planes(moving), size, limit_px)
@@ -86,9 +87,19 @@ def find_peak(
     near[tuple(slice(max(n - reach, 0), n + reach + 1) for n in limit_px)] = True
     r, c = np.unravel_index(int(np.argmax(np.where(near, total, -np.inf))), total.shape)
     height = float(total[r, c])
+    overlap = _overlap(moving.shape[1], limit_px[0])[:, None] * _overlap(moving.shape[2], limit_px[1])
+    total /= overlap
+    fair = float(total[r, c])
     total[max(r - _LOBE_PX, 0) : r + _LOBE_PX + 1, max(c - _LOBE_PX, 0) : c + _LOBE_PX + 1] = 0.0
     other = max(float(total.max()), 1e-9)
-    return Peak((int(r) - limit_px[0], int(c) - limit_px[1]), height / spread, height / other)
+    return Peak((int(r) - limit_px[0], int(c) - limit_px[1]), height / spread, fair / other)
+
+
+def _overlap(side_px: int, limit_px: int) -> NDArray[np.float32]:
+    """Return the share of a tapered side that overlaps its copy moved by -limit_px .. limit_px."""
+    taper = _tukey(side_px)
+    shares = [float(taper[: side_px - k] @ taper[k:]) for k in range(limit_px + 1)]
+    return np.asarray([*shares[:0:-1], *shares], np.float32) / np.float32(shares[0])
 
 
 def match_windows(
