@@ -32,8 +32,9 @@ from changedetect.steps.classify.apron import add_parked
 from changedetect.steps.classify.compact import add_outlines
 from changedetect.steps.classify.crowd import add_crowds
 from changedetect.steps.classify.hulls import narrow_hulls
+from changedetect.steps.classify.veil import tell_water
 from changedetect.steps.classify.vessel import look_at_sea
-from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, tell_water, widens_hulls
+from changedetect.steps.classify.water import WaterLook, look_at_water, mark_hulls, widens_hulls
 from changedetect.steps.clipping import clip_pair, shown_range, through_gain
 from changedetect.steps.describe import spread_to
 from changedetect.steps.detect import detect, expected_false_alarms

@@ -19,13 +19,13 @@ from changedetect.core.raster import Raster
 from changedetect.steps.classify import ClassifyParams, classify, worth_measuring
 from changedetect.steps.classify import water as water_module
 from changedetect.steps.classify.steepest import steepest
+from changedetect.steps.classify.veil import tell_water
 from changedetect.steps.classify.vessel import VesselParams, look_at_sea, propose
 from changedetect.steps.classify.water import (
     WaterParams,
     find_water,
     look_at_water,
     mark_hulls,
-    tell_water,
     widens_hulls,
 )
 from changedetect.steps.measure import MeasureParams, measure
