@@ -64,7 +64,7 @@ the next level: a second step of the same kind is saved."""
 _MIN_GROUPS = 4
 _SURE_SHARE = 0.1
 """Ties with less than a tenth of the median information do not count in the grade: they measure their own noise."""
-_CE90_SPREAD, _CE90_ROUGH, _CE90_FLOOR_PX = 1.4, 1.1, 0.05
+_CE90_SPREAD, _CE90_FLOOR_PX = 1.1, 0.05
 """Chance is understated, as shadows move neighbours alike; the floor is what moved shadows leave everywhere."""
 _CE90_KINDS, _KINDS_FLOOR_PX = 1.5, 0.1
 """90 % of the error is about 1.3 times what kinds of evidence differ by, up to 3 where season and low sun changed what
@@ -129,7 +129,7 @@ def estimate_shift(
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
     agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
     cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
-    CE90 = max(sqrt(max(1.4 h, 1.1 r)^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
+    CE90 = max(sqrt((1.1 max(h, r))^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
     the distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v
     that of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands
     above the ground would move the field where it is seen to lean (`heights`), k the quantile of the distance between
@@ -398,7 +398,7 @@ def _measure_ce90(
     below = np.cumsum(exactness[order])
     kinds = float(differ[order][np.searchsorted(below, 0.9 * below[-1])])
     trace.note(held_out_px=held_out, spread_px=chance, rough_spread_px=rough, tie_noise_px=noise, kinds_px=kinds)
-    by_chance = max(_CE90_SPREAD * chance, _CE90_ROUGH * rough)
+    by_chance = _CE90_SPREAD * max(chance, rough)
     known = _CE90_FLOOR_PX**2 + min(_CE90_LEAN * measured.lean_px, _MOST_LEAN_PX) ** 2
     seen = float(np.sqrt(by_chance**2 + max(held_out**2 - noise**2, 0.0) + known))
     return max(seen, float(_doubt(np.array(kinds))))
