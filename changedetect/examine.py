@@ -41,10 +41,12 @@ from changedetect.steps.detect import detect, expected_false_alarms
 from changedetect.steps.explain import View, explain, trim_shadows
 from changedetect.steps.measure import measure
 from changedetect.steps.normalize import apply_gain, estimate_gain
+from changedetect.steps.patches import find_patches
 from changedetect.steps.score import change_score, estimate_noise, halo_px, score_whole
 from changedetect.steps.seams import join_at_seams, touching_core
 from changedetect.steps.structure import STRUCTURE, baseline_structure, to_structure
 
+_BUILT = ("trench", "hut", "equipment")
 _SCORED_PX = 1280
 """Largest side scored at once: a sheet as a whole, as what blocks of it share would be worked twice."""
 _HELD_BYTES = 256e6
@@ -116,7 +118,8 @@ def examine_scene(
         return _on_core(Examined(look, nothing), sheet)
     before = befores.of(member.compared, grid)
     try:
-        pair = compare_scene(member, grid, before, config, "vessel" in told)
+        built = not member.is_baseline and set(_BUILT) & set(told) and set(told) <= {*_BUILT, "other"}
+        pair = compare_scene(member, grid, before, config, "vessel" in told, bool(built))
     except DataError as error:
         return _on_core(Examined(_unseen(scene, grid, f"cannot be compared: {error}"), nothing), sheet)
     detections = describe_changes(member, pair, _finest(base_grid, sheet), zones, config, reference)
@@ -156,8 +159,17 @@ def _unseen(scene: Scene, grid: Grid, reason: str) -> Look:
     return Look(scene.id, scene.acquired, nothing, None, grid, False, reason)
 
 
-def compare_scene(member: Member, grid: Grid, before: Before, config: Config, afloat: bool = False) -> Compared:
-    """Return a scene normalised to its baseline and scored against it in sigma, with its water if `afloat`."""
+def compare_scene(
+    member: Member, grid: Grid, before: Before, config: Config, afloat: bool = False, built: bool = False
+) -> Compared:
+    """Return a scene normalised to its baseline and scored against it in sigma, with its water if `afloat`.
+
+    Raises
+    ------
+    DataError
+        If it could show nothing: nearly all of the ground changed, or, where what was `built` alone is asked for, snow
+        lies on it in patches.
+    """
     baseline, anchor = before.baseline, before.anchor
     bands = [band for band in baseline.bands if band in member.scene.bands]
     baseline, anchor = baseline.select(bands), anchor.select(bands)
@@ -168,6 +180,8 @@ def compare_scene(member: Member, grid: Grid, before: Before, config: Config, af
     gain = estimate_gain(raster, anchor, config.normalize)
     shown = shown_range(raster)
     raster = apply_gain(raster, gain)
+    if built and raster.unit not in (PICTURE, STRUCTURE):
+        _require_no_patches(raster, baseline, config)
     ce90_px = (member.warp.ce90_m or 0.0) / grid.gsd_m if member.warp else 0.0
     look = look_at_water(raster, baseline, config.classify.vessel.water) if afloat else None
     if raster.unit != PICTURE and max(grid.shape) <= _SCORED_PX:
@@ -199,6 +213,18 @@ def _require_sight(noise: Noise, config: Config) -> None:
             found=f"only what differs by {least:.0%} of the brightness of ordinary ground would be told",
             needed=f"{limit:.0%} at most",
             hint="scenes nearer in time or season, or more of them in the baseline",
+        )
+
+
+def _require_no_patches(raster: Raster, baseline: Baseline, config: Config) -> None:
+    """Raise DataError where the ground turned white in many ragged patches: each looks like a roof or like spoil."""
+    found, limit = find_patches(raster, baseline), config.detect.max_white_share
+    if found is not None and found.are_snow and found.share > limit:
+        raise DataError(
+            "snow lies in patches, and what was built cannot be told from them",
+            found=f"{found.share:.0%} of the ground turned white in {found.per_km2:.0f} ragged patches per km2",
+            needed=f"{limit:.0%} at most",
+            hint="scenes before the snow or after it, or --set detect.max_white_share=1 to compare them all the same",
         )
 
 
