@@ -185,7 +185,7 @@ LINES: dict[str, Line] = {
     ),
     "quiet": Line(
         "Quiet pairs",
-        _quiet_cases(m05=34, m3=20, m10=18),
+        _quiet_cases(m05=34, m3=20),  # 10 m tell no trench, hut or equipment: quiet-any has them
         run_quiet,
         rows.quiet_rows,
         {"steppe-3m": 1, "farmland-3m": 1},
