@@ -30,6 +30,7 @@ from changedetect.steps.register.heights import (
 from changedetect.steps.register.lock import lock
 from changedetect.steps.register.prepare import Reference, View, prepare_reference, view_levels
 from changedetect.steps.register.refine import Level, Measured, measure_ties, pair_level
+from changedetect.steps.register.response import rescaled, step_gain
 from changedetect.steps.register.trace import MIN_GROUPS, Trace
 
 if TYPE_CHECKING:
@@ -114,8 +115,11 @@ def _refine(
     now, lean = start, None
     for view, fixed in zip(views, reference.levels, strict=True):
         level = pair_level(fixed, view, now, params, reference.grid.shape)
-        now, lean = _approach(level, now, now is start, params, tall)
+        now, lean, last = _approach(level, now, now is start, params, tall)
     measured = measure_ties(level, now, exact=True)
+    gain = step_gain(last, (now, measured.ties))
+    trace.note(step_gain=gain)
+    measured = replace(measured, ties=rescaled(measured.ties, now, gain))
     if tall is not None:
         of_kinds = tuple(trust_less(kind, tall) for kind in measured.kinds)
         measured = replace(measured, ties=trust_less(measured.ties, tall), kinds=of_kinds)
@@ -142,13 +146,14 @@ def _ground_of(
 
 def _approach(
     level: Level, start: Field, is_first: bool, params: RegisterParams, tall: Tall | None
-) -> tuple[Field, Lean | None]:
-    """Return the field after the quick Gauss-Newton steps on a level, and on the full grid how things lean."""
-    now, lean, intervals = start, None, _intervals(level, params)
+) -> tuple[Field, Lean | None, tuple[Field, Ties] | None]:
+    """Return the field after the quick steps on a level, how things lean there, and what the last was told from."""
+    now, lean, last, intervals = start, None, None, _intervals(level, params)
     penalties = PENALTIES if is_first else near_penalties(start.penalty)
     is_last = level.reference.factor == 1
     for left in range(params.passes - 1, 0, -1):
         ties = measure_ties(level, now, exact=False).ties
+        last = (now, ties)
         ties = ties if tall is None else trust_less(ties, tall)
         if len(np.unique(ties.group)) < MIN_GROUPS:
             break
@@ -161,7 +166,7 @@ def _approach(
         now, penalties = fit.field, near_penalties(fit.field.penalty)
         if is_near and lean is None:
             break
-    return now, lean
+    return now, lean, last
 
 
 def _intervals(level: Level, params: RegisterParams) -> tuple[int, int]:
