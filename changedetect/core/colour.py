@@ -32,6 +32,10 @@ _NEAR_PX = 5
 _BARE_NDVI, _WATER_NDVI = 0.4, -0.12
 _LEAST_PX = 500
 """Fewer pixels than this do not tell how the scene as a whole changed its colours."""
+_SAMPLE, _ROUNDS = 20_000, 10
+"""Pixels that the line of haze is laid through, and rounds of reweighting them."""
+_ALIKE = 0.05
+"""Ground that differs by no more than this share of its brightness does not tell haze from light."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ def change_of_colour(baseline: Baseline, raster: Raster) -> ColourChange | None:
     """Return how colours changed beyond what all that lasts did; None where that cannot be told.
 
     Light multiplies all bands of a surface alike, and roofs, roads and yards keep their colours: what they have in
-    common between two dates is haze, season and calibration. It is the median beside edges that both dates show.
+    common between two dates is season and calibration, the median beside edges that both dates show, or haze and thin
+    cloud, which take from the bright and add to the dark: a line per band there. Of each pixel the smaller rest is
+    told: what either explains is not its own.
     """
     names = [name for name in raster.bands if name in baseline.bands]
     if len(names) < 3 or not {"red", "nir"} <= set(names):
@@ -80,19 +86,53 @@ def change_of_colour(baseline: Baseline, raster: Raster) -> ColourChange | None:
     floors = [_DARK * max(float(median(plane[usable][::16])), 1e-6) for plane in dates[0]]
     before, after = ([_log(p, floor) for p, floor in zip(planes, floors, strict=True)] for planes in dates)
     steep = (_steepness(before), _steepness(after))
-    change = np.stack([cv2.GaussianBlur(b - a, (0, 0), _BLUR_PX) for a, b in zip(before, after, strict=True)])
-    light = np.mean(change, axis=0)
+    change = np.stack([_smooth(b - a) for a, b in zip(before, after, strict=True)])
     ndvi = (_ndvi(dates[0], names), _ndvi(dates[1], names))
     box = np.ones((_NEAR_PX, _NEAR_PX), np.uint8)
     lasting = cv2.dilate((np.minimum(*steep) > _STEEP).astype(np.uint8), box) > 0
     lasting &= usable & (np.maximum(*ndvi) < _BARE_NDVI) & (np.minimum(*ndvi) > _WATER_NDVI)
     if int(lasting.sum()) < _LEAST_PX:
         return None
-    colour = np.subtract(change, light, out=change)
-    drift = median(colour[:, lasting], along_rows=True).astype(np.float32)
-    colour -= drift[:, None, None]
-    light -= np.float32(median(light[lasting]))
+    colour, light = _beyond_common(change, lasting)
+    for k, (old, new, floor) in enumerate(zip(*dates, floors, strict=True)):
+        gain, offset = _line(old[lasting], new[lasting], floor)
+        change[k] += before[k] - _log(np.float32(gain) * old + np.float32(offset), floor)
+    hazy_colour, hazy_light = _beyond_common(change, lasting)
+    np.copyto(colour, hazy_colour, where=(hazy_colour**2).sum(axis=0) < (colour**2).sum(axis=0))
+    np.copyto(light, hazy_light, where=np.abs(hazy_light) < np.abs(light))
     return ColourChange(colour, light, ndvi, steep)
+
+
+def _line(old: Plane, new: Plane, floor: float) -> tuple[float, float]:
+    """Return gain and offset of the line new = gain old + offset that most pixels follow, by their share of brightness.
+
+    The reduced major axis, reweighted: ground changes on both dates alike, so that regression of one on the other would
+    make the line too flat.
+    """
+    step = max(1, old.size // _SAMPLE)
+    x, y = old[::step].astype(np.float64), new[::step].astype(np.float64)
+    scale = 1.0 / (np.maximum(np.minimum(x, y), 0.0) + floor)
+    weight = scale**2
+    gain, offset = 1.0, 0.0
+    for _ in range(_ROUNDS):
+        share = weight / weight.sum()
+        mid_x, mid_y = float(share @ x), float(share @ y)
+        alike = (_ALIKE * mid_x) ** 2
+        gain = float(np.sqrt((share @ (y - mid_y) ** 2 + alike) / (share @ (x - mid_x) ** 2 + alike)))
+        offset = mid_y - gain * mid_x
+        miss = (y - gain * x - offset) * scale
+        spread = max(1.4826 * float(median(np.abs(miss))), 1e-3)
+        weight = scale**2 / (1.0 + (miss / (2.0 * spread)) ** 2) ** 2
+    return gain, offset
+
+
+def _beyond_common(change: Plane, lasting: Mask) -> tuple[Plane, Plane]:
+    """Return colour (band, row, col) and light (row, col) of a change, less their medians over what lasts."""
+    light = np.mean(change, axis=0)
+    colour = change - light
+    colour -= median(colour[:, lasting], along_rows=True).astype(np.float32)[:, None, None]
+    light -= np.float32(median(light[lasting]))
+    return colour, light
 
 
 def even_change(change: ColourChange, inside: Mask, where: tuple[slice, slice]) -> dict[str, float]:
@@ -127,6 +167,10 @@ def lasting_outline(change: ColourChange, inside: Mask, where: tuple[slice, slic
         return 0.0
     edges = (cv2.dilate((steep[where] > _OUTLINE).astype(np.uint8), box) > 0 for steep in change.steep)
     return min(float(edge[line].mean()) for edge in edges)
+
+
+def _smooth(plane: Plane) -> Plane:
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), _BLUR_PX), np.float32)
 
 
 def _log(plane: Plane, floor: float) -> Plane:

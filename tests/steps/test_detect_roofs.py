@@ -71,6 +71,24 @@ def test_roofs_that_stayed_are_not_however_hazy_or_bright_the_day() -> None:
     assert not found(paint(camp()), after).any()
 
 
+def through_haze(scene: np.ndarray) -> np.ndarray:
+    """Return a scene through a veil that is bluer than the ground: less of what is bright, more of what is dark."""
+    veil, depth = np.array([0.30, 0.26, 0.22, 0.17])[:, None, None], np.array([0.42, 0.36, 0.32, 0.22])[:, None, None]
+    return np.asarray(scene * (1.0 - depth) + veil * depth, np.float32)
+
+
+def test_bright_roofs_under_haze_are_not_and_one_covered_anew_is() -> None:
+    bright, soil = np.array([0.48, 0.50, 0.52, 0.54]), np.array([0.08, 0.11, 0.13, 0.20])
+    mixed = [(one, (TILES, TILES, bright)[k % 3]) for k, one in enumerate(ROOFS)]
+    before, after = paint(mixed, soil), through_haze(paint(mixed, soil, seed=2))
+    assert not found(before, after).any()
+    change = change_of_colour(*pair(before, after))
+    assert change is not None
+    assert even_change(change, np.ones((16, 28), bool), ROOFS[2])["own_colour"] < 0.06
+    anew = through_haze(paint([*mixed, (CHOSEN, np.array([0.20, 0.17, 0.12, 0.20]))], soil, seed=2))
+    assert found(before, anew)[CHOSEN].mean() > 0.9
+
+
 def test_a_roof_in_another_light_is_not() -> None:
     assert not found(paint(camp()), paint(camp(0.75 * TILES), seed=2)).any()
 
