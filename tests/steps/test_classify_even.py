@@ -47,7 +47,7 @@ def test_an_even_strip_is_neither_trench_nor_equipment(monkeypatch: pytest.Monke
     }  # fmt: skip
     row = {"gsd_m": 3.0, "area_m2": 510.0, "status": "appeared", "flags": (), "features": strip}
     floor = row | {"features": strip | {"change_spread": 0.2}}
-    (as_strip, as_trench) = learned_confidence([row, floor], GroundParams())
+    (as_strip, as_trench) = learned_confidence([row, floor], GroundParams(min_chance=0.0))
     assert as_strip is not None
     assert as_trench is not None
     assert as_strip["trench"] == as_strip["equipment"] == 0.0

@@ -124,7 +124,7 @@ def test_a_crown_that_turned_is_no_hut(cast_before: float, ndvi_before: float) -
 def test_the_tip_of_a_shadow_is_no_hut() -> None:
     roof = candidate(local_sigma=11.0, shadow_fraction=1.0)
     tip = candidate(local_sigma=11.0, shadow_fraction=1.0, casts=-0.3)
-    told, never = learned_confidence([roof, tip], GroundParams())
+    told, never = learned_confidence([roof, tip], GroundParams(min_chance=0.0))
     assert told is not None
     assert never is not None
     assert told["hut"] > 0.0
@@ -133,11 +133,30 @@ def test_the_tip_of_a_shadow_is_no_hut() -> None:
 
 def test_a_line_without_a_floor_loses_its_chance_of_a_trench_alone() -> None:
     bare = candidate(path_m=40.0, rect_length_m=40.0, slot_depth=0.01, edges_after=0.9)
-    told = learned_confidence([bare], GroundParams())[0]
-    lenient = learned_confidence([bare], GroundParams(dug=DugParams(max_gsd_m=0.1)))[0]
+    told = learned_confidence([bare], GroundParams(min_chance=0.0))[0]
+    lenient = learned_confidence([bare], GroundParams(min_chance=0.0, dug=DugParams(max_gsd_m=0.1)))[0]
     assert lenient is not None
     assert lenient["trench"] > 0.0
     assert told == lenient | {"trench": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("trench", "hut", "none", "told"),
+    [
+        (0.45, 0.30, 0.10, {"trench": 0.45}),  # it surely came: one of them it is
+        (0.35, 0.20, 0.40, {}),
+        (0.60, 0.20, 0.15, {"trench": 0.60}),
+        (0.55, 0.05, 0.40, {"trench": 0.55}),
+    ],
+)
+def test_what_surely_came_is_told_though_its_class_is_not_sure(
+    monkeypatch: pytest.MonkeyPatch, trench: float, hut: float, none: float, told: dict[str, float]
+) -> None:
+    chances = {"trench": trench, "hut": hut, "none": none, "equipment": 1.0 - trench - hut - none}
+    monkeypatch.setattr(ground, "calibrate", lambda forest, _: np.array([[chances[name] for name in forest.classes]]))
+    row = candidate(path_m=40.0, rect_length_m=40.0, rect_width_m=5.0, inner_width_m=3.0, slot_depth=1.0)
+    params = GroundParams(dug=DugParams(max_gsd_m=0.1))
+    assert learned_confidence([row], params) == [dict.fromkeys(("trench", "hut", "equipment"), 0.0) | told]
 
 
 def test_without_its_features_or_its_leave_nothing_learned_is_said() -> None:

@@ -105,7 +105,10 @@ class GroundParams:
     learned: bool = True
     """Whether what was learned from simulated scenes decides (within the limits of size above), or the rules alone."""
     min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """A class less likely than this, as learned, is not told: more often than not it would be wrong."""
+    """A class less likely than this, as learned, is not told: more often than not it would be wrong, ..."""
+    max_none: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    """... unless something surely came or went, the chance that nothing did being this at most: then the likeliest
+    class is told, as likely as it is."""
     compact_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
     """Share of the trees that must say hut there where both dates are that coarse: crowns and shadows are as small."""
     outline_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.55
@@ -305,7 +308,10 @@ def learned_confidence(table: Sequence[Mapping[str, Any]], params: GroundParams)
         # What is told of vehicles and trenches stands: they throw shadows too.
         if max(named[rule] for rule in MARGINS) < params.min_chance and is_newly_built(table[i], params.built):
             named["hut"] = params.built.chance
-        found[i] = {name: 0.0 if _impossible(table[i], name, params) else named[name] for name in MARGINS}
+        told = {name for name in MARGINS if named[name] >= params.min_chance}
+        if named["none"] <= params.max_none:
+            told.add(max(MARGINS, key=lambda name: named[name]))
+        found[i] = {n: named[n] if n in told and not _impossible(table[i], n, params) else 0.0 for n in MARGINS}
     return found
 
 
@@ -346,7 +352,7 @@ def _propose(
     both = zip(table, chances, learned_confidence(table, params), compact, strict=True)
     for row, by_rules, learned, as_compact in both:
         number, low, high = count_items(row, params) if name == "equipment" else (1, 1, 1)
-        confidence = by_rules if learned is None else learned[name] * (learned[name] >= params.min_chance)
+        confidence = by_rules if learned is None else learned[name]
         if as_compact is not None:
             # A hut of a few pixels has no shape to speak of: what it is beside the ground around it decides alone,
             # unless one of the dates is fine enough to show its outline.
