@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_recoloured, is_same_roof
+from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_recoloured, is_reshaded, is_same_roof
 
 ROOF = {
     "fill": 0.9,
@@ -17,6 +17,8 @@ ROOF = {
     "local_sigma": 8.0,
     "patch_sigma": 20.0,
     "moved_shadow": 0.0,
+    "contrast_before": 0.1,
+    "contrast_after": 0.1,
 }
 
 
@@ -100,3 +102,49 @@ def test_a_roof_that_became_brighter_is_told_though_the_fields_did_too() -> None
     assert told(**lit)
     assert not told(**lit | {"own_light": 0.2})
     assert not told(**lit | {"own_light_evenness": 2.0})
+
+
+RESHADED = ROOF | {
+    "visible_change": 0.1,
+    "local_sigma": 1.0,
+    "own_light": 0.45,
+    "own_light_evenness": 7.0,
+    "own_colour": 0.02,
+    "own_colour_evenness": 2.0,
+    "contrast_before": 0.6,
+    "contrast_after": 0.4,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"own_light": 0.3},  # the sun's way
+        {"own_light_evenness": 3.0},
+        {"contrast_after": 0.1},  # bare ground
+        {"contrast_before": 0.06},
+        {"own_light": -0.6, "own_colour": 0.09},  # in shade, and as much bluer
+        {"own_colour": 0.07},  # out of shade
+        {"rect_length_m": 8.5},
+        {"fill": 0.7},
+        {"moved_shadow": 0.5},
+    ],
+)
+def test_a_roof_of_another_shade_is_told_though_it_stands_out_as_it_did(change: dict) -> None:
+    params = CoverParams()
+    assert is_reshaded({"status": "modified", "features": RESHADED}, params)
+    assert told(**RESHADED)
+    assert not is_reshaded({"status": "modified", "features": RESHADED | change}, params)
+    assert not is_reshaded({"status": "appeared", "features": RESHADED}, params)
+
+
+@pytest.mark.parametrize("colour", [0.03, 0.17])
+def test_a_darker_roof_that_is_not_as_much_bluer_as_shade_is_was_covered_anew(colour: float) -> None:
+    assert is_reshaded(
+        {"status": "modified", "features": RESHADED | {"own_light": -0.6, "own_colour": colour}}, CoverParams()
+    )
+
+
+def test_a_roof_of_another_shade_is_not_the_same_in_another_light() -> None:
+    features = RESHADED | {"nir_change": 0.1, "red_blue_change": 0.15}
+    assert not is_same_roof({"status": "modified", "gsd_m": 0.5, "features": features}, CoverParams())

@@ -1,4 +1,4 @@
-"""Roofs that change their colour and little else are found; what lasts, light, plants and bare patches are not."""
+"""Roofs that change their colour or shade and little else are found; what lasts, plants and bare patches are not."""
 
 from __future__ import annotations
 
@@ -91,6 +91,14 @@ def test_bright_roofs_under_haze_are_not_and_one_covered_anew_is() -> None:
 
 def test_a_roof_in_another_light_is_not() -> None:
     assert not found(paint(camp()), paint(camp(0.75 * TILES), seed=2)).any()
+
+
+@pytest.mark.parametrize("share", [0.6, 1.6])
+def test_a_roof_much_brighter_or_darker_is(share: float) -> None:
+    mask = found(paint(camp()), paint(camp(share * TILES), seed=2))
+    assert mask[CHOSEN].mean() > 0.9
+    mask[CHOSEN] = False
+    assert not mask.any()
 
 
 def test_bare_ground_without_an_outline_before_is_not() -> None:
@@ -202,6 +210,19 @@ def test_what_lost_most_of_its_light_and_little_of_its_colour_lies_in_shade(left
         crs=raster.grid.crs,
     )
     assert list(look_at_roofs(table, raster, baseline, CoverParams())["status"]) == [status]
+
+
+def test_a_roof_of_another_shade_that_has_an_outline_on_both_dates_stood_on_both() -> None:
+    kept = [one for one in ROOFS if one[1].start < 60]
+    after = paint([(kept[0], 1.6 * TILES), *((one, TILES) for one in kept[1:])], seed=2)
+    baseline, raster = pair(paint([(one, TILES) for one in kept]), after)
+    (r, c), place = kept[0], raster.grid.transform
+    table = gpd.GeoDataFrame(
+        {"status": "appeared", "gsd_m": raster.grid.gsd_m, "length_m": 14.0, "features": [MEASURED]},
+        geometry=[shapely.box(*place @ (c.start, r.start), *place @ (c.stop, r.stop))],
+        crs=raster.grid.crs,
+    )
+    assert list(look_at_roofs(table, raster, baseline, CoverParams())["status"]) == ["modified"]
 
 
 def test_only_what_stood_on_both_dates_is_looked_at_for_its_own_colour() -> None:

@@ -75,6 +75,17 @@ class CoverParams:
     """... and its colour changed by this share of what it lost in light: shade is bluer by .15 of its loss."""
     colour_bare_ndvi: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.2
     """... and less green than this on one of the dates: patches that came up or withered have .24 and more."""
+    shade_min_change: Annotated[float, Field(ge=0.0)] = 0.4
+    """Or else it became brighter or darker by this (logarithm, mean over the bands) beyond what all that lasts did,
+    where the sun's way over a slope makes .2, as even and as much of a rectangle, ..."""
+    shade_min_evenness: Annotated[float, Field(ge=0.0)] = 5.5
+    """... this over its scatter inside, ..."""
+    shade_min_contrast: Annotated[float, Field(ge=0.0)] = 0.3
+    """... if it differs by this from the ground around in some band, on each of both dates: .35 at least on roofs of
+    another shade that changed with the field around them ..."""
+    shade_max_share: Annotated[float, Field(ge=0.0)] = 0.1
+    """... and its colour changed by less than this share of that, or by `colour_min_share`: what falls into shade turns
+    bluer, and what comes out of it less blue."""
 
 
 def is_covered_anew(row: Mapping[str, Any], params: CoverParams) -> bool:
@@ -86,15 +97,19 @@ def is_covered_anew(row: Mapping[str, Any], params: CoverParams) -> bool:
     f = row["features"]
     if min(f["ndvi_before"], f["ndvi_after"]) < params.min_ndvi:
         return False
-    return is_recoloured(row, params) or bool(
-        row["status"] == "modified"
-        and f["fill"] >= params.min_fill
-        and f["rect_length_m"] >= params.min_length_m
-        and f["rect_width_m"] >= params.min_width_m
-        and _is_shaded_anew(f, params)
-        and max(f["ndvi_before"], f["ndvi_after"]) <= params.max_ndvi
-        and min(f["local_sigma"], f["patch_sigma"]) >= params.min_local_sigma
-        and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
+    return (
+        is_recoloured(row, params)
+        or is_reshaded(row, params)
+        or bool(
+            row["status"] == "modified"
+            and f["fill"] >= params.min_fill
+            and f["rect_length_m"] >= params.min_length_m
+            and f["rect_width_m"] >= params.min_width_m
+            and _is_shaded_anew(f, params)
+            and max(f["ndvi_before"], f["ndvi_after"]) <= params.max_ndvi
+            and min(f["local_sigma"], f["patch_sigma"]) >= params.min_local_sigma
+            and f.get("moved_shadow", 0.0) <= params.max_moved_shadow
+        )
     )
 
 
@@ -111,9 +126,30 @@ def is_recoloured(row: Mapping[str, Any], params: CoverParams) -> bool:
     """Return whether a measured object is a roof on both dates whose own colour changed, as light does none."""
     f = row["features"]
     return bool(
-        row["status"] == "modified"
-        and f.get("own_colour", 0.0) >= params.colour_min_change
+        f.get("own_colour", 0.0) >= params.colour_min_change
         and f["own_colour_evenness"] >= params.colour_min_evenness
+        and _stays_a_roof(row, params)
+    )
+
+
+def is_reshaded(row: Mapping[str, Any], params: CoverParams) -> bool:
+    """Return whether a measured object is a roof on both dates that is brighter or darker than light makes it."""
+    f = row["features"]
+    size, colour = abs(f.get("own_light", 0.0)), f.get("own_colour", 0.0)
+    return bool(
+        size >= params.shade_min_change
+        and not params.shade_max_share * size < colour < params.colour_min_share * size
+        and f["own_light_evenness"] >= params.shade_min_evenness
+        and min(f["contrast_before"], f["contrast_after"]) >= params.shade_min_contrast
+        and _stays_a_roof(row, params)
+    )
+
+
+def _stays_a_roof(row: Mapping[str, Any], params: CoverParams) -> bool:
+    """Return whether it is a rectangle of a building's size, built and bare on both dates, and no shadow fell there."""
+    f = row["features"]
+    return bool(
+        row["status"] == "modified"
         and f["fill"] >= params.colour_min_fill
         and f["rect_length_m"] >= params.colour_min_length_m
         and f["rect_length_m"] <= params.colour_max_aspect * f["rect_width_m"]
@@ -135,8 +171,8 @@ def look_at_roofs(
     """Return the detections with how the things themselves changed in colour and light among their features.
 
     Of what stood on both dates and is long enough for a roof, where pixels show it apart from what is beside it; what
-    has an outline on both and changed its colour as roofs do is `modified`. The others are as they were. Contrast with
-    the ground changes with the ground as well, what `own_colour` and `own_light` say does not.
+    has an outline on both and changed its colour or shade as roofs do is `modified`. The others are as they were.
+    Contrast with the ground changes with the ground as well, what `own_colour` and `own_light` say does not.
     """
     wanted = (detections["gsd_m"] <= params.same_max_gsd_m) & (detections["length_m"] >= params.min_length_m)
     wanted &= np.array([f["fill"] >= params.colour_min_fill for f in detections["features"]], bool)
@@ -157,8 +193,10 @@ def look_at_roofs(
             told = features[k] | even_change(change, inside, where)
             stood = min(told.get(f"contrast_{date}", 0.0) for date in ("before", "after")) >= params.colour_min_contrast
             stood = stood and lasting_outline(change, inside, where) >= params.colour_min_outline
-            stood = stood and told["own_colour"] >= params.colour_min_share * -told["own_light"]
-            if stood and is_recoloured({"status": "modified", "features": told}, params):
+            as_roof = {"status": "modified", "features": told}
+            coloured = told["own_colour"] >= params.colour_min_share * -told["own_light"]
+            coloured = coloured and is_recoloured(as_roof, params)
+            if stood and (coloured or is_reshaded(as_roof, params)):
                 status[k] = "modified"
             if status[k] == "modified":
                 features[k] = told
@@ -168,7 +206,9 @@ def look_at_roofs(
 def is_same_roof(row: Mapping[str, Any], params: CoverParams) -> bool:
     """Return whether what was built there before only stands in another light: a little brighter or darker, as grey."""
     f = row["features"]
-    if row["status"] != "modified" or row["gsd_m"] > params.same_max_gsd_m or is_recoloured(row, params):
+    if row["status"] != "modified" or row["gsd_m"] > params.same_max_gsd_m:
+        return False
+    if is_recoloured(row, params) or is_reshaded(row, params):
         return False
     changes = (abs(f[name]) for name in ("visible_change", "nir_change", "red_blue_change"))
     return bool(max(changes) <= params.same_max_change)

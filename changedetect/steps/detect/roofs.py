@@ -1,4 +1,4 @@
-"""Roofs that changed their colour and little else: rectangles that were built before and after."""
+"""Roofs that changed their colour or their shade and little else: rectangles that were built before and after."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from changedetect.core.colour import ColourChange, Colours, even_change, lasting
 from changedetect.steps.detect.masks import components
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from changedetect.core.raster import Raster
@@ -36,6 +38,12 @@ class RoofParams:
     """... and in the middle of the roof: light alone colours nothing, and roofs that stayed change by .03 ..."""
     min_evenness: Annotated[float, Field(ge=0.0)] = 6.0
     """... and over its scatter within the roof: sheets are of one shade."""
+    min_light: Annotated[float, Field(gt=0.0)] = 0.25
+    """Or else change of brightness (logarithm, mean of the bands) beyond what all that lasts did, per pixel ..."""
+    object_light: Annotated[float, Field(gt=0.0)] = 0.4
+    """... and in the middle of the roof: the sun's way over a slope makes .2 ..."""
+    light_evenness: Annotated[float, Field(ge=0.0)] = 5.5
+    """... and over its scatter within the roof."""
     max_slope: Annotated[float, Field(gt=0.0)] = 0.2
     """Gradient of that change per pixel, over the change: beyond this another surface begins."""
     min_length_m: Annotated[float, Field(gt=0.0)] = 10.0
@@ -59,19 +67,27 @@ class RoofParams:
 def recoloured(
     baseline: Baseline, raster: Raster, taken: Mask, params: RoofParams, colours: Colours | None = None
 ) -> Mask:
-    """Return the pixels of roofs that changed their colour all over, (row, col), none of which touches one `taken`."""
+    """Return the pixels of roofs that changed all over, (row, col), none of which touches one that is `taken`."""
     found = np.zeros(taken.shape, bool)
     gsd_m = raster.grid.gsd_m
     change = (colours or Colours(baseline, raster)).change() if gsd_m <= params.max_gsd_m else None
     if change is None:
         return found
     usable = np.asarray(raster.valid & baseline.valid)
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(
-        _even(change, usable, params).astype(np.uint8), connectivity=4
-    )
+    for even in (_even_colour(change, params), *_even_light(change, params)):
+        near = cv2.dilate((taken | found).astype(np.uint8), _BOX) > 0
+        for where, roof in _patches(even & _bare(change, params), usable, gsd_m, params):
+            if not (near[where] & roof).any() and _is_roof(roof, change, where, gsd_m, params):
+                found[where] |= roof
+    return found
+
+
+def _patches(even: Mask, usable: Mask, gsd_m: float, params: RoofParams) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Yield the window of every even patch of a roof's size, and its pixels there, out to its edges."""
+    opened = cv2.morphologyEx((even & usable).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     least, most = 0.3 * params.min_length_m * params.min_width_m, params.max_length_m**2 / 2
     area_m2 = stats[:, cv2.CC_STAT_AREA] * gsd_m**2
-    near = cv2.dilate(taken.astype(np.uint8), _BOX) > 0
     for label in range(1, n):
         if not least <= area_m2[label] <= most:
             continue
@@ -81,27 +97,39 @@ def recoloured(
         # An edge is where the change is steep: the even part ends a pixel or two before it.
         part = np.pad(labels[rows, cols] == label, _RIM_PX).astype(np.uint8)
         closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, _BOX)[_RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX]
-        roof = (cv2.dilate(closed, _BOX) > 0) & usable[rows, cols]
-        if not (near[rows, cols] & roof).any() and _is_roof(roof, change, (rows, cols), gsd_m, params):
-            found[rows, cols] |= roof
-    return found
+        yield (rows, cols), (cv2.dilate(closed, _BOX) > 0) & usable[rows, cols]
 
 
-def _even(change: ColourChange, usable: Mask, params: RoofParams) -> Mask:
-    """Return the bare ground whose colour changed, and as that beside it did."""
-    low, high = np.minimum(*change.ndvi), np.maximum(*change.ndvi)
-    size, slope = (np.zeros(low.shape, np.float32) for _ in range(2))
-    for plane in change.colour:
+def _bare(change: ColourChange, params: RoofParams) -> Mask:
+    """Return what is neither green nor water on both dates."""
+    return (np.maximum(*change.ndvi) < params.max_ndvi) & (np.minimum(*change.ndvi) > params.water_ndvi)
+
+
+def _even_colour(change: ColourChange, params: RoofParams) -> Mask:
+    """Return where the colour changed, and as that beside it did."""
+    size, slope = _size_and_slope(change.colour)
+    return (size >= params.min_colour) & (slope < np.float32(params.max_slope) * size)
+
+
+def _even_light(change: ColourChange, params: RoofParams) -> tuple[Mask, Mask]:
+    """Return where it became brighter, and where darker, as that beside it did."""
+    size, slope = _size_and_slope(change.light[None])
+    even = (size >= params.min_light) & (slope < np.float32(params.max_slope) * size)
+    return even & (change.light > 0), even & (change.light < 0)
+
+
+def _size_and_slope(planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the size of a change (band, row, col) and of its gradient per pixel, root mean squares over the bands."""
+    size, slope = (np.zeros(planes.shape[1:], np.float32) for _ in range(2))
+    for plane in planes:
         size += plane * plane
         for way in ((1, 0), (0, 1)):
             along = cv2.Sobel(plane, cv2.CV_32F, *way, ksize=3, scale=0.125)
             slope += np.multiply(along, along, out=along)
     for total in (size, slope):
-        total /= len(change.colour)
+        total /= len(planes)
         np.sqrt(total, out=total)
-    even = usable & (high < params.max_ndvi) & (low > params.water_ndvi)
-    even &= (size >= params.min_colour) & (slope < np.float32(params.max_slope) * size)
-    return cv2.morphologyEx(even.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+    return size, slope
 
 
 def _is_roof(roof: Mask, change: ColourChange, where: tuple[slice, slice], gsd_m: float, params: RoofParams) -> bool:
@@ -120,4 +148,6 @@ def _is_roof(roof: Mask, change: ColourChange, where: tuple[slice, slice], gsd_m
     if min(float(np.median(plane[where][roof])) for plane in change.ndvi) > params.bare_ndvi:
         return False
     told = even_change(change, roof, where)
-    return told["own_colour"] >= params.object_colour and told["own_colour_evenness"] >= params.min_evenness
+    coloured = told["own_colour"] >= params.object_colour and told["own_colour_evenness"] >= params.min_evenness
+    shaded = abs(told["own_light"]) >= params.object_light and told["own_light_evenness"] >= params.light_evenness
+    return coloured or shaded
