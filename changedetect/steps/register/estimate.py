@@ -74,8 +74,9 @@ def estimate_shift(
     Notes
     -----
     Half-whitened correlation of the whole image at a coarse level; window correlations and the affine most of them
-    agree on; Gauss-Newton on the pixels, weighted by the texture both scenes share, pooled into blocks; a penalised
-    cubic B-spline whose smoothness (shift, affine, or how bent a field) is chosen by held-out blocks.
+    agree on, less those that lean with the view as woods do (`apart`); Gauss-Newton on the pixels, weighted by the
+    texture both scenes share, pooled into blocks; a penalised cubic B-spline whose smoothness (shift, affine, or how
+    bent a field) is chosen by held-out blocks.
     CE90 = max(sqrt((1.1 max(h, r))^2 + v^2 - n^2 + min(2 m, .6)^2 + 0.05^2), 1.5 k) px: h the 90 % quantile of half
     the distance between fits on disjoint halves of the blocks, r the same with the stiffness that usual warps take, v
     that of the held-out residuals, n that of the part of these which neighbours do not share, m how far what stands
@@ -99,7 +100,7 @@ def estimate_shift(
     if not isinstance(reference, Reference):
         reference = prepare_reference(reference, moving.bands, params)
     views = view_levels(moving, reference.bands, params)
-    start = lock(views[0], reference, params, trace)
+    start = lock(views[0], reference, params, trace, step_px)
     if isinstance(start, str):
         return trace.abstain(start)
     found = _refine(views, reference, start, params, trace, see_tall(moving, reference.canopy, step_px))

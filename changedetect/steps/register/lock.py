@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from changedetect.steps.register.apart import find_ground
 from changedetect.steps.register.exact import cut_planes
 from changedetect.steps.register.features import Features
 from changedetect.steps.register.field import AFFINE, Field, Ties, affine_field, fit_field
@@ -30,10 +32,17 @@ _START_PENALTIES = (AFFINE, 20.0, 2.0, 0.3, 0.05)
 _MANY_WINDOWS, _MOST_AGREE, _SMEAR_PX = 12, 0.7, 0.3
 """Windows that lock on the scene as it lies, their share that agrees, and how far scale or rotation moves their rims:
 beyond these a second round, on the scene moved by their affine, tells no more than the pixels then do."""
+_LEAST_GROUND = 0.25
+"""Share of the windows that must see the ground itself, whatever the others see."""
 
 
-def lock(view: View, reference: Reference, params: RegisterParams, trace: Trace) -> Field | str:
-    """Return the first field, from windows that agree at the coarse level, or the reason there is none."""
+def lock(
+    view: View, reference: Reference, params: RegisterParams, trace: Trace, step_px: tuple[float, float] | None = None
+) -> Field | str:
+    """Return the first field, from windows that agree at the coarse level, or the reason there is none.
+
+    `step_px` are the pixels of the full grid by which the views move something a metre tall, where they are known.
+    """
     grid, factor = reference.grid, view.image.factor
     moving = whole_features(view, params)
     limit_px = tuple(max(int(params.max_shift_side_share * n), 1) for n in view.image.shape)
@@ -52,7 +61,8 @@ def lock(view: View, reference: Reference, params: RegisterParams, trace: Trace)
         )
     start = np.zeros((2, 3))
     start[:, 0] = peak.shift_px
-    best = _agree(reference, moving, start, params, trace)
+    step = None if step_px is None else (step_px[0] / factor, step_px[1] / factor)
+    best = _agree(reference, moving, start, params, trace, step)
     if best is None:
         told = trace.values
         return (
@@ -63,7 +73,12 @@ def lock(view: View, reference: Reference, params: RegisterParams, trace: Trace)
 
 
 def _agree(
-    reference: Reference, moving: Features, start: NDArray[np.float64], params: RegisterParams, trace: Trace
+    reference: Reference,
+    moving: Features,
+    start: NDArray[np.float64],
+    params: RegisterParams,
+    trace: Trace,
+    step_px: tuple[float, float] | None,
 ) -> tuple[WindowTies, NDArray[np.float64]] | None:
     """Return the inlying windows and their affine, from the largest windows of which enough agree."""
     fixed = reference.coarse
@@ -78,16 +93,18 @@ def _agree(
             # the first round only finds the affine, so fewer windows do
             most = 6 if affine is start else 8
             ties = match_windows(fixed, moved, weight, size, most, reference.windows)
-            inlying = np.zeros(len(ties.value), bool)
+            inlying = above = np.zeros(len(ties.value), bool)
             if len(ties.value) >= params.min_windows:
                 total = ties.value + np.column_stack([np.ones(len(ties.value)), ties.position]) @ affine.T
                 ties = WindowTies(ties.position, total, ties.weight, size)
                 affine, inlying = fit_consensus(ties, extent)
+                least = max(params.min_windows, math.ceil(_LEAST_GROUND * len(inlying)))
+                affine, inlying, above = find_ground(ties, affine, inlying, step_px, extent, least)
             if inlying.sum() < params.min_windows or _is_settled(affine, inlying, size):
                 break
-        trace.note(windows=len(ties.value), windows_inlying=inlying.sum(), window_px=size)
+        trace.note(windows=len(ties.value), windows_inlying=inlying.sum(), windows_above=above.sum(), window_px=size)
         if inlying.sum() >= params.min_windows:
-            if inlying.mean() < params.min_windows_share:
+            if (inlying | above).mean() < params.min_windows_share or inlying.mean() < _LEAST_GROUND:
                 break
             kept = WindowTies(ties.position[inlying], ties.value[inlying], ties.weight[inlying], size)
             return kept, affine

@@ -26,6 +26,8 @@ _MIN_WINDOW_PX = 48
 _WINDOW_PEAK_SIGMA = 6.0
 _WINDOW_PEAK_RATIO = 1.1
 _MIN_RHO = 0.03
+AGREE_PX = 2.0
+"""Windows this close to an affine agree with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def feature_weights(reference: Features, moving: Features) -> NDArray[np.float64
 
 
 def fit_consensus(ties: WindowTies, extent_px: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the affine (2, 3) u = M (1, row, col) most windows agree on, and which windows lie within 2 px of it.
+    """Return the affine (2, 3) u = M (1, row, col) most windows agree on, and which windows agree with it.
 
     Truncated loss (MSAC) over every window's shift and 100 drawn affines bounded by 2 %; then reweighted least
     squares. Few or collinear windows give a shift: the slopes are held towards zero by a weak prior.
@@ -188,7 +190,7 @@ def fit_consensus(ties: WindowTies, extent_px: float) -> tuple[NDArray[np.float6
     for _ in range(8):
         miss = np.hypot(*(ties.value - terms @ best.T).T)
         best = _solve_affine(terms, ties.value, ties.weight / (1.0 + (miss / 0.75) ** 2) ** 2, extent_px)
-    return best, np.hypot(*(ties.value - terms @ best.T).T) < 2.0
+    return best, np.hypot(*(ties.value - terms @ best.T).T) < AGREE_PX
 
 
 def _draw_models(terms: NDArray[np.float64], value: NDArray[np.float64], extent_px: float) -> NDArray[np.float64]:
