@@ -51,8 +51,11 @@ class ShoreParams:
     """At a quay lies what is this much longer than wide, less the pixel that both are too long: several ships side by
     side, no heap of earth."""
     like_shore_aspect: tuple[float, float] = (3.0, 4.5)
-    """The same where it has the colours of the shore too: a single hull's shape. Strips of shore that fell dry had 2.6
-    to 4.3 on real lakes, and ships there 5.1 and more; those half under cloud in simulated ports 3.8."""
+    """The same where it has the colours of the shore too and is short: a single hull's shape, beyond doubt. Strips of
+    shore that fell dry had 2.6 to 4.3 on real lakes, and ships there 5.1 and more ..."""
+    long_m: tuple[float, float] = (70.0, 100.0)
+    """... from short to long, where a hull's shape will do (`aspect`): such strips were 35 to 70 m long, natural shores
+    being straight no farther, and of long ships at 10 m the blurred side takes as much off their shape."""
     sea_room: tuple[float, float] = (0.4, 0.7)
     """Share of the ground as wide as a ship beside it, on the side that has more, that is water."""
     aspect: tuple[float, float] = (2.0, 3.5)
@@ -179,7 +182,9 @@ def tell_ship_from_shore(
     changed = _rim_changed(places, shores, params)
     unlike = ramp(_unlike_shore(hull, window, shores, params), *params.unlike)
     quay = ramp(_straight_share(hull, window, shores, params), *params.berth_share) * ramp(aspect, *params.quay_aspect)
-    quay *= max(unlike, ramp(changed, *params.quay_rim_changed) * ramp(aspect, *params.like_shore_aspect))
+    long = ramp(length_m, *params.long_m)
+    slender = long * ramp(aspect, *params.aspect) + (1.0 - long) * ramp(aspect, *params.like_shore_aspect)
+    quay *= max(unlike, ramp(changed, *params.quay_rim_changed) * slender)
     alone = _is_alone(hull, window, shores, params)
     free = ramp(aspect, *params.aspect) * ramp(changed, *params.rim_changed)
     free *= ramp(fill, *(params.alone_fill if alone else params.fill))
