@@ -10,6 +10,7 @@ from shapely.geometry import box
 
 from changedetect.core.raster import Raster
 from changedetect.steps.baseline import BaselineParams, fit_baseline
+from changedetect.steps.classify import compact
 from changedetect.steps.classify.compact import (
     CLASSES,
     FEATURES,
@@ -111,3 +112,45 @@ def test_a_shed_amid_crops_that_came_up_is_the_same_unless_its_own_roof_changed(
     assert own_change(row, after, baseline) == pytest.approx(change, abs=1e-5)
     assert lenient
     assert told == (lenient if change else 0.0)
+
+
+SHOWN = {
+    "sharp_area_m2": 100.0,
+    "sharp_fill": 0.88,
+    "sharp_width_m": 7.5,
+    "sharp_length_m": 14.5,
+    "sharp_contrast": 0.9,
+    "sharp_spread": 0.15,
+    "sharp_off_m": 1.0,
+}
+
+
+def told_by_outline(monkeypatch: pytest.MonkeyPatch, before: float, **changes: float) -> float | None:
+    """Return the chance of a hut that the trees think nothing of, by its share of the roof's reflectance before."""
+    monkeypatch.setattr(compact, "class_shares", lambda _, rows: np.tile([0.8, 0.2], (len(rows), 1)))
+    baseline = fit_baseline([raster_of(paint(PLACE, HUT, before * ROOF))], BaselineParams())
+    row = row_of(**({"compact_sigma": 8.0, "compact_area_m2": 90.0} | SHOWN | changes))
+    return chances_of_huts([row], raster_of(paint(PLACE, HUT, ROOF)), baseline, PARAMS)[0]
+
+
+def test_a_roof_s_outline_on_the_finer_date_and_a_change_of_its_own_are_a_hut(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told_by_outline(monkeypatch, 0.6) == PARAMS.outline.chance
+    assert told_by_outline(monkeypatch, 0.9) == 0.0  # the same roof
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sharp_fill": 0.79},  # a crown
+        {"sharp_spread": 0.35},
+        {"sharp_contrast": 0.3},
+        {"sharp_width_m": 4.0},  # a track
+        {"sharp_width_m": 14.0},  # a plot
+        {"sharp_length_m": 9.0},
+        {"sharp_length_m": 50.0},  # a strip of a field
+        {"sharp_off_m": 6.0},
+        {"compact_sigma": 0.0},
+    ],
+)
+def test_what_has_no_roof_s_outline_is_left_to_the_trees(monkeypatch: pytest.MonkeyPatch, change: dict) -> None:
+    assert told_by_outline(monkeypatch, 0.6, **change) == 0.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from changedetect.steps.classify.built import BuiltParams, is_newly_built, is_tip_of_shadow
-from changedetect.steps.classify.compact import OUTLINE, chances_of_huts
+from changedetect.steps.classify.compact import OUTLINE, OutlineParams, chances_of_huts
 from changedetect.steps.classify.cover import CoverParams, is_covered_anew, is_same_roof
 from changedetect.steps.classify.dug import DugParams, is_dug
 from changedetect.steps.classify.even import EvenParams, is_even
@@ -117,6 +117,8 @@ class GroundParams:
     """Change of the logarithm of its own reflectance, in the band that changed most, below which a roof that stood
     there is the same one: the field around it changed. .22 at least in 41 roofs that were covered anew, .13 at most in
     5 that were not."""
+    outline: OutlineParams = field(default_factory=OutlineParams)
+    """What a roof looks like there, whatever the trees say."""
     outlined_min_chance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     """What was learned of larger shapes is believed there too, from this chance on, where the few pixels told nothing:
     they are asked about their own evidence alone, and a hut may stand out as a part of something else."""
