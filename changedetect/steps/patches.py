@@ -16,8 +16,10 @@ _BRIGHTER = 1.6
 _WHITE = 0.85
 _GREEN = 1.5
 """After over before, blue over red, near infrared over red: soil has less blue, plants more near infrared."""
-_LEAST_PX = 6
-_MOST_GSD_M = 1.0
+_LEAST_M2 = 1.5
+_LEAST_PX = 3
+"""Smaller pieces are glints and noise."""
+_MOST_GSD_M = 4.0
 """Coarser pixels mix snow with what is beside it."""
 _MANY_PER_KM2 = 300.0
 _MOST_FILL = 0.75
@@ -41,7 +43,7 @@ class Patches(NamedTuple):
 
 
 def find_patches(raster: Raster, baseline: Baseline) -> Patches | None:
-    """Return what of the ground turned white; None without colour, and in pixels of more than a metre.
+    """Return what of the ground turned white; None without colour, and in pixels of more than 4 m.
 
     White is what is as bright in the blue as in the red, no more than half as much again in the near infrared, and far
     brighter than the baseline was: snow in the sun and, by light of the sky, in the shade.
@@ -60,7 +62,7 @@ def find_patches(raster: Raster, baseline: Baseline) -> Patches | None:
         white &= raster.band("nir") < _GREEN * after["red"]
     _, _, stats, _ = cv2.connectedComponentsWithStats(white.astype(np.uint8), connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    large = areas >= _LEAST_PX
+    large = areas >= max(_LEAST_PX, _LEAST_M2 / raster.grid.gsd_m**2)
     ground_km2 = float(valid.sum()) * raster.grid.gsd_m**2 / 1e6
     boxes = stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT]
     fill = float(np.median(areas[large] / boxes[large])) if large.any() else 1.0

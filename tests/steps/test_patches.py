@@ -35,10 +35,11 @@ def found(after, gsd_m=0.5):
     return find_patches(*pair(grid(gsd_m, PX), scene(), after))
 
 
+@pytest.mark.parametrize("gsd_m", [0.5, 3.0])
 @pytest.mark.parametrize("colour", [SNOW, SHADE])
-def test_snow_in_patches_is_told_in_the_sun_and_in_the_shade(colour):
+def test_snow_in_patches_is_told_in_the_sun_and_in_the_shade(colour, gsd_m):
     after = np.where(ragged(0.12), colour[:, None, None], scene(2))
-    told = found(after)
+    told = found(after, gsd_m)
     assert told.are_snow
     assert told.share == pytest.approx(0.12, abs=0.02)
 
@@ -64,9 +65,9 @@ def test_what_was_white_before_did_not_turn_white():
     assert find_patches(*pair(grid(0.5, PX), white, white)).share == 0.0
 
 
-def test_pixels_of_three_metres_and_grey_ones_tell_nothing():
+def test_pixels_of_ten_metres_and_grey_ones_tell_nothing():
     after = np.where(ragged(0.12), SNOW[:, None, None], scene(2))
-    assert found(after, 3.0) is None
+    assert found(after, 10.0) is None
     gray = pair(grid(0.5, PX), scene()[:1], after[:1], ("pan",))
     assert find_patches(*gray) is None
     assert BANDS == ("blue", "green", "red", "nir")

@@ -37,7 +37,7 @@ class DetectParams:
     pictures stretched for the eye .8 to 1.7, where two thirds of what was built stood out from more even ground; a town
     before and after a tornado 1.1; new suburbs on old heath, ten years apart, 1.5 to 4, where hardly anything did."""
     max_white_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.06
-    """In pixels of up to a metre, a scene in which more of the ground than this turned white in hundreds of ragged
+    """In pixels of up to 4 m, a scene in which more of the ground than this turned white in hundreds of ragged
     patches per km2 counts as not seen where trenches, huts or equipment alone are asked for. Melting snow, .14 and more
     of simulated ground, gave 60 to 110 false ones on a quarter of a km2; other pairs had .023 at most."""
     max_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
