@@ -118,6 +118,24 @@ def test_a_shift_beyond_the_search_radius_abstains(reference):
     assert "ambiguous" in near.reason or "no texture" in near.reason
 
 
+def test_what_repeats_beyond_the_search_radius_is_no_other_answer():
+    # six equal piers 48 px (24 m) apart: moved by one spacing, five of them still fit
+    made = []
+    for seed, by in ((1, 16), (2, 14)):
+        big = render(make_grid(288), noise_seed=seed)
+        piers = sum(np.roll(big.data, 48 * k, axis=2) for k in range(6)) / 6
+        made.append(Raster.make(piers[:, by : by + 256, by : by + 256], GRID, BANDS, "reflectance"))
+    reference, moving = made
+    wide = estimate_shift(moving, reference, P)
+    assert wide.status == "abstained"
+    assert "ambiguous" in wide.reason
+    near = estimate_shift(moving, reference, RegisterParams(max_shift_m=15.0))
+    assert (near.dx_m, near.dy_m) == pytest.approx((-1.0, 1.0), abs=0.05)
+    # one spacing off, what is found within reach is not the highest
+    far = Raster.make(np.roll(moving.data, 48, axis=2), GRID, BANDS, "reflectance")
+    assert estimate_shift(far, reference, RegisterParams(max_shift_m=15.0)).status == "abstained"
+
+
 def test_a_tighter_limit_in_metres_abstains_but_says_how_exact_it_was(reference):
     moving = render(GRID, noise_seed=2)
     limit_m = estimate_shift(moving, reference, P).ce90_m * 0.9

@@ -48,17 +48,21 @@ def lock(
     limit_px = tuple(max(int(params.max_shift_side_share * n), 1) for n in view.image.shape)
     reach = max(min(int(params.max_shift_m / grid.gsd_m / factor), *limit_px), 1)
     peak = find_peak(reference.spectra, moving.planes, (limit_px[0], limit_px[1]), reach)
-    trace.note(peak_sigma=peak.sigma, peak_ratio=peak.ratio, coarse_factor=factor)
+    trace.note(peak_sigma=peak.sigma, peak_ratio=min(peak.ratio, peak.ratio_beyond), coarse_factor=factor)
     if peak.sigma < params.min_peak_sigma:
         return (
             f"the scenes have no texture in common: the correlation peak is {peak.sigma:.1f} sigma, "
             f"needs {params.min_peak_sigma:g}"
         )
-    if peak.ratio < params.min_peak_ratio:
-        return (
-            f"the shift is ambiguous: the correlation peak is {peak.ratio:.2f} times the next, "
-            f"needs {params.min_peak_ratio:g} (searched to {reach * factor * grid.gsd_m:.0f} m)"
-        )
+    for ratio, needed, where in (
+        (peak.ratio, params.min_peak_ratio, "searched to"),
+        (peak.ratio_beyond, params.min_peak_ratio_beyond, "which lies beyond"),
+    ):
+        if ratio < needed:
+            return (
+                f"the shift is ambiguous: the correlation peak is {ratio:.2f} times the next, "
+                f"needs {needed:g} ({where} {reach * factor * grid.gsd_m:.0f} m)"
+            )
     start = np.zeros((2, 3))
     start[:, 0] = peak.shift_px
     step = None if step_px is None else (step_px[0] / factor, step_px[1] / factor)

@@ -45,6 +45,9 @@ class RegisterParams:
     min_peak_ratio: Annotated[float, Field(ge=1.0)] = 2.0
     """Peak over the best other peak, per overlap: unrelated pairs and painted lines that repeat reach 1.5, the weakest
     true match 3.1. Where the overlap was not counted one of 20 such patterns was off by a whole spacing."""
+    min_peak_ratio_beyond: Annotated[float, Field(ge=1.0)] = 1.25
+    """The same over peaks beyond `max_shift_m`: no product is so far off, so a pattern that repeats there (piers 370 m
+    apart) tells no other answer, unless its peak is the higher one."""
     min_windows: Annotated[int, Field(ge=3)] = 6
     """Correlation windows that must agree: an affine needs three, twice that leaves some to contradict it."""
     min_windows_share: Share = 0.65

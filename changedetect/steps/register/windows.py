@@ -39,7 +39,9 @@ class Peak:
     sigma: float
     """Height in robust standard deviations of the surface."""
     ratio: float
-    """Height over the best other peak, each by how much the tapered scenes overlap there."""
+    """Height over the best other peak within reach, each by how much the tapered scenes overlap there ..."""
+    ratio_beyond: float
+    """... and over the best beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,15 @@ def find_peak(
 ) -> Peak:
     """Return the shift u at which features (feature, row, col) correlate best with `reference` within `reach` px.
 
-    `reference` is what `transform_planes` makes of the other scene's. The second peak is looked for within
-    `limit_px` (rows, cols), so an answer beyond `reach` shows as ambiguity. Peaks are compared per pixel of overlap:
-    among the equal ones of a pattern that repeats, the nearest to no shift has the most, which says nothing.
+    `reference` is what `transform_planes` makes of the other scene's. Other peaks are looked for within `limit_px`
+    (rows, cols), so an answer beyond `reach` shows as ambiguity. Peaks are compared per pixel of overlap: among the
+    equal ones of a pattern that repeats, the nearest to no shift has the most, which says nothing.
     """
     size = _padded(*moving.shape[1:])
     total = _correlate(reference, transform_planes(moving), size, limit_px)
     spread = _robust_spread(total)
     if spread == 0:
-        return Peak((0, 0), 0.0, 0.0)
+        return Peak((0, 0), 0.0, 0.0, 0.0)
     near = np.zeros(total.shape, bool)
     near[tuple(slice(max(n - reach, 0), n + reach + 1) for n in limit_px)] = True
     r, c = np.unravel_index(int(np.argmax(np.where(near, total, -np.inf))), total.shape)
@@ -93,8 +95,8 @@ def find_peak(
     total /= overlap
     fair = float(total[r, c])
     total[max(r - _LOBE_PX, 0) : r + _LOBE_PX + 1, max(c - _LOBE_PX, 0) : c + _LOBE_PX + 1] = 0.0
-    other = max(float(total.max()), 1e-9)
-    return Peak((int(r) - limit_px[0], int(c) - limit_px[1]), height / spread, fair / other)
+    within, beyond = (fair / max(float(total[part].max(initial=0.0)), 1e-9) for part in (near, ~near))
+    return Peak((int(r) - limit_px[0], int(c) - limit_px[1]), height / spread, within, beyond)
 
 
 def _overlap(side_px: int, limit_px: int) -> NDArray[np.float32]:
